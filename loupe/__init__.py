@@ -1,0 +1,1 @@
+"""The verbs: media, models, search and agents. Nothing here imports Ray."""

@@ -1,0 +1,33 @@
+"""A question about some frames: the request for its answer, and what comes back."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from loupe.engines.protocol import ChatRequest, ParseError, Reply
+from loupe.prompts import Prompt
+from schemas.messages import Image, Message, Part, Text
+from schemas.outputs import FrameAnswer
+
+
+def ask_request(
+    question: str, frames: Sequence[tuple[float, Image]], prompt: Prompt, *, max_tokens: int = 512
+) -> ChatRequest:
+    """Ask about frames, given as (seconds, picture) in order of time; all of them go in one request."""
+    content: list[Part] = []
+    for seconds, image in frames:
+        content += [Text(text=f"[{seconds:.1f}]"), image]
+    content.append(Text(text=prompt.fill(question=question)))
+    return ChatRequest(
+        messages=(Message(role="user", content=tuple(content)),),
+        schema=FrameAnswer.model_json_schema(),
+        max_tokens=max_tokens,
+    )
+
+
+def parse_answer(reply: Reply) -> FrameAnswer:
+    """The answer in a reply. Raises ParseError where it is not one."""
+    try:
+        return FrameAnswer.model_validate_json(reply.text)
+    except ValidationError as error:
+        raise ParseError(f"not an answer ({reply.finish_reason}): {error}", reply) from error

@@ -1,0 +1,1 @@
+"""Benchmarks: each loads questions and scores answers. Knows schemas and timeline only."""

@@ -1,0 +1,26 @@
+"""A frame's caption: the request for it, and what comes back."""
+
+from pydantic import ValidationError
+
+from loupe.engines.protocol import ChatRequest, ParseError, Reply
+from loupe.prompts import Prompt
+from schemas.messages import Image, Message, Text
+from schemas.outputs import FrameCaption
+
+
+def caption_request(jpeg: bytes, prompt: Prompt, *, key: str | None = None, max_tokens: int = 256) -> ChatRequest:
+    """Ask for the caption of one frame: the prompt first, so that its prefix is shared by all frames."""
+    content = (Text(text=prompt.fill()), Image(jpeg=jpeg, key=key))
+    return ChatRequest(
+        messages=(Message(role="user", content=content),),
+        schema=FrameCaption.model_json_schema(),
+        max_tokens=max_tokens,
+    )
+
+
+def parse_caption(reply: Reply) -> FrameCaption:
+    """The caption in a reply. Raises ParseError where it is not one."""
+    try:
+        return FrameCaption.model_validate_json(reply.text)
+    except ValidationError as error:
+        raise ParseError(f"not a caption ({reply.finish_reason}): {error}", reply) from error

@@ -1,0 +1,236 @@
+"""YAML and dotted overrides become one frozen config. Environment variables carry secrets only.
+
+`models:` names every model with its engine; `roles:` says which model does what. Several roles may share a model.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds `loupe/`, `jobs/` and `infra/`: relative paths of a config start here."""
+
+Role = Literal["captioner", "summarizer", "embedder"]
+
+
+class ConfigError(Exception):
+    """A config that cannot be used; the message is for the person who wrote it."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Price(Section):
+    """US dollars for a million tokens."""
+
+    prompt: float = Field(default=0.0, ge=0)
+    completion: float = Field(default=0.0, ge=0)
+
+
+class Model(Section):
+    """What every model has, whatever its engine."""
+
+    price: Price = Price()
+
+
+class LocalModel(Model):
+    """A Hugging Face model that runs in the worker's own process."""
+
+    engine: Literal["local"]
+    source: str
+    max_batch: int = Field(default=16, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+class OpenAIModel(Model):
+    """A model behind any OpenAI-compatible address."""
+
+    engine: Literal["openai"]
+    base_url: str
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: int = Field(default=32, ge=1)
+    timeout_s: float = Field(default=120, gt=0)
+    max_retries: int = Field(default=6, ge=0)
+    extra_body: dict[str, Any] = {}
+
+
+class VllmModel(Model):
+    """A model that vLLM runs on the cluster's GPU workers (through ray.data.llm)."""
+
+    engine: Literal["vllm"]
+    source: str
+    replicas: int = Field(default=1, ge=1)
+    gpus: float = Field(default=1, ge=0)
+    accelerator_type: str | None = None
+    batch_size: int = Field(default=64, ge=1)
+    images_per_request: int = Field(default=1, ge=1)
+    engine_kwargs: dict[str, Any] = {}
+    """Arguments of vLLM's own engine: tensor_parallel_size, max_model_len, gpu_memory_utilization ..."""
+    env: dict[str, str] = {}
+
+
+class ScriptedModel(Model):
+    """No model: a rule that answers by code, for tests of everything around it."""
+
+    engine: Literal["scripted"]
+    source: str = "digest"
+
+
+class EmbeddingModel(Model):
+    """A sentence-transformers model; `package:NAME` takes the one that an installed package carries."""
+
+    engine: Literal["sentence-transformers"]
+    source: str
+    device: str = "auto"
+    batch_size: int = Field(default=64, ge=1)
+    query_prefix: str = ""
+
+
+ChatModel = LocalModel | OpenAIModel | VllmModel | ScriptedModel
+AnyModel = Annotated[ChatModel | EmbeddingModel, Field(discriminator="engine")]
+
+
+class Stage(Section):
+    """What one stage of a job may take of the cluster."""
+
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    actors_min: int = Field(default=1, ge=1)
+    actors_max: int = Field(default=1, ge=1)
+    chunks_in_flight: int = Field(default=2, ge=1)
+    """Chunks that one actor works on at a time (describe), or that one call takes (store)."""
+
+
+class Stages(Section):
+    """The stages of the index job, in the order in which a chunk passes them."""
+
+    split: Stage = Stage(cpus=0.25, actors_max=4)
+    sample: Stage = Stage(cpus=1, actors_max=64)
+    describe: Stage = Stage(cpus=1, chunks_in_flight=4)
+    store: Stage = Stage(cpus=0.5, chunks_in_flight=16)
+
+
+class Toytown(Section):
+    """Films that the job makes itself where the library is not there yet: the demo's."""
+
+    films: int = Field(default=3, ge=1)
+    minutes: float = Field(default=5, gt=0)
+    seed: int = 1
+
+
+class Index(Section):
+    """How films become rows."""
+
+    library: str = "data/demo/films"
+    database: str = "data/demo/database"
+    toytown: Toytown | None = None
+    fps: float = Field(default=1.0, gt=0, le=60)
+    chunk_seconds: int = Field(default=60, ge=1)
+    long_side: int = Field(default=512, ge=16)
+    jpeg_quality: int = Field(default=85, ge=1, le=100)
+    decoder: Literal["pyav", "decord"] = "pyav"
+    share_captions: bool = True
+    """Let a frame take the caption of the one before where nothing in the picture has changed."""
+    caption_tokens: int = Field(default=256, ge=16)
+    summary_tokens: int = Field(default=256, ge=16)
+    video_summary_tokens: int = Field(default=2048, ge=16)
+    summary_fan_in: int = Field(default=10, ge=2)
+    """Summaries that one request of the hierarchy condenses."""
+    commit_chunks: int = Field(default=64, ge=1)
+    commit_seconds: float = Field(default=60, gt=0)
+    lease_seconds: float = Field(default=60, gt=0)
+    progress_seconds: float = Field(default=30, gt=0)
+    stages: Stages = Stages()
+
+
+class Config(Section):
+    """One job's config, whole."""
+
+    models: dict[str, AnyModel]
+    roles: dict[Role, str]
+    prompts: str = "full"
+    index: Index = Index()
+
+    @model_validator(mode="after")
+    def _roles_name_models(self) -> "Config":
+        for role, name in self.roles.items():
+            if name not in self.models:
+                raise ValueError(f"role {role} names the model {name!r}, which is not among: {', '.join(self.models)}")
+            if (role == "embedder") != isinstance(self.models[name], EmbeddingModel):
+                raise ValueError(f"role {role} cannot be done by {name!r}: its engine is {self.models[name].engine}")
+        return self
+
+    def chat_model(self, role: Role) -> ChatModel:
+        """The model that writes for a role. Raises ConfigError where the role has none."""
+        model = self._model(role)
+        assert not isinstance(model, EmbeddingModel)  # _roles_name_models
+        return model
+
+    def embedding_model(self) -> EmbeddingModel:
+        """The model that embeds. Raises ConfigError where there is none."""
+        model = self._model("embedder")
+        assert isinstance(model, EmbeddingModel)  # _roles_name_models
+        return model
+
+    def _model(self, role: Role) -> ChatModel | EmbeddingModel:
+        if role not in self.roles:
+            raise ConfigError(f"the config gives nobody the role {role!r}")
+        return self.models[self.roles[role]]
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a config and change it by `a.b.c=value` strings, values in YAML. Raises ConfigError with a sentence."""
+    file = Path(path) if Path(path).is_file() else ROOT / path
+    if not file.is_file():
+        raise ConfigError(f"no config file at {path}")
+    try:
+        tree = yaml.safe_load(file.read_text()) or {}
+        for override in overrides:
+            _override(tree, override)
+        return Config.model_validate(tree)
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ConfigError(f"{file.name}: {error}") from error
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    dotted, equals, value = override.partition("=")
+    if not equals:
+        raise ConfigError(f"an override reads a.b.c=value, not {override!r}")
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"override {override!r}: {parent!r} is a value, not a section")
+    tree[last] = yaml.safe_load(value)
+
+
+def resolve(location: str) -> str:
+    """A path of a config as an absolute one; addresses (scheme://) stay as they are."""
+    return location if "://" in location else str(ROOT / Path(location).expanduser())
+
+
+def resolve_source(source: str) -> str:
+    """Where a model's weights are: a folder, the folder inside an installed package, or a hub id as it is."""
+    if source.startswith("package:"):
+        name = source.removeprefix("package:").replace("-", "_")
+        spec = find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise ConfigError(f"the package {name!r} is not installed")
+        return str(Path(spec.submodule_search_locations[0]) / "model")
+    folder = ROOT / source
+    return str(folder) if folder.is_dir() else source
+
+
+def digest(*values: Any) -> str:
+    """A short stable hash of JSON values: lineages and config hashes are made of it."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]

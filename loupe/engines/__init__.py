@@ -1,0 +1,1 @@
+"""Engines: the ways to reach a model, all behind protocol.Engine."""

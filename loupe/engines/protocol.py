@@ -1,0 +1,57 @@
+"""What every engine does: one chat request in, one reply out."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schemas.messages import Message, Usage
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One OpenAI-style chat completion, whichever engine serves it."""
+
+    messages: tuple[Message, ...]
+    schema: dict[str, Any] | None = None
+    """JSON schema that the reply must satisfy; None leaves the text free."""
+    max_tokens: int = 512
+    temperature: float = 0.0
+    logprobs: bool = False
+    """Ask for the ids and log-probabilities of the tokens that were written."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model answered, with what it cost."""
+
+    text: str
+    usage: Usage
+    finish_reason: str
+    """"stop", or "length" when max_tokens cut the reply."""
+    token_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
+    """Log-probability of each written token, in nats; None where the engine has none."""
+    retries: int = field(default=0, compare=False)
+
+
+class EngineError(Exception):
+    """A request that failed for good, after the engine's own retries."""
+
+
+class ParseError(Exception):
+    """A reply that is not what its schema asks for; `reply` is what the model said."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class Engine(Protocol):
+    """A model that can be asked. Concurrent calls are welcome: engines batch or queue them."""
+
+    async def chat(self, request: ChatRequest) -> Reply:
+        """Answer one request. Raises EngineError when that is not possible."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the engine holds (connections, threads, device memory)."""
+        ...

@@ -1,0 +1,34 @@
+"""Prompts are files: one folder a set (tiny, full), one text file a prompt, `$name` for what is filled in."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as it stands in its file."""
+
+    name: str
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """Goes into every row that the prompt made."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    def fill(self, **values: object) -> str:
+        """The text with its values. Raises KeyError for a missing one."""
+        return Template(self.text).substitute(values)
+
+
+def load(prompt_set: str, name: str) -> Prompt:
+    """The prompt `name` of a set. Raises FileNotFoundError, with the sets there are, for an unknown one."""
+    path = FOLDER / prompt_set / f"{name}.txt"
+    if not path.is_file():
+        sets = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir() and not folder.name.startswith("_"))
+        raise FileNotFoundError(f"no prompt {name!r} in the set {prompt_set!r}; sets: {', '.join(sets)}")
+    return Prompt(f"{prompt_set}/{name}", path.read_text().rstrip("\n"))

@@ -1,0 +1,1 @@
+"""Training: pure functions on examples, and plain torch loops that need torch and transformers alone."""
