@@ -1,13 +1,16 @@
 """Summaries of a chunk and of a film: the requests for them, and what comes back."""
 
+import asyncio
 from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from loupe.engines.protocol import ChatRequest, ParseError, Reply
+from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
 from loupe.prompts import Prompt
-from schemas.messages import Message
-from schemas.outputs import ChunkSummary, VideoSummary
+from schemas.messages import Message, Usage
+from schemas.outputs import ChunkSummary, LogEntry, VideoSummary
+
+LOGS = ("characters", "events", "scenes")
 
 
 def chunk_summary_request(
@@ -49,3 +52,40 @@ def parse_video_summary(reply: Reply) -> VideoSummary:
         return VideoSummary.model_validate_json(reply.text)
     except ValidationError as error:
         raise ParseError(f"not a video summary ({reply.finish_reason}): {error}", reply) from error
+
+
+async def summarize_video(
+    parts: Sequence[tuple[float, float, str]], engine: Engine, prompt: Prompt, *, fan_in: int, max_tokens: int
+) -> tuple[VideoSummary, Usage]:
+    """Condense (start s, end s, summary) of a film's chunks, `fan_in` at a time, until one summary is left.
+
+    The logs are those of the lowest level, in order of time, with neighbours of the same text joined; the levels
+    above condense the summary alone, so that no log line is lost to a limit of length.
+    Raises ParseError or EngineError.
+    """
+    usage, logs = Usage(), None
+    while True:
+        groups = [parts[at : at + fan_in] for at in range(0, len(parts), fan_in)]
+        requests = [video_summary_request(group, prompt, max_tokens=max_tokens) for group in groups]
+        replies = await asyncio.gather(*(engine.chat(request) for request in requests))
+        usage = sum((reply.usage for reply in replies), usage)
+        summaries = [parse_video_summary(reply) for reply in replies]
+        if logs is None:
+            logs = {name: join_log([line for one in summaries for line in getattr(one, name)]) for name in LOGS}
+        if len(summaries) == 1:
+            return summaries[0].model_copy(update=logs), usage
+        parts = [
+            (group[0][0], group[-1][1], one.summary) for group, one in zip(groups, summaries, strict=True)
+        ]
+
+
+def join_log(lines: Sequence[LogEntry]) -> list[LogEntry]:
+    """The lines in order of time; those of one text that touch or overlap become one."""
+    joined: dict[str, list[LogEntry]] = {}
+    for line in sorted(lines, key=lambda line: (line.start, line.end)):
+        same = joined.setdefault(line.text, [])
+        if same and line.start <= same[-1].end:
+            same[-1] = same[-1].model_copy(update={"end": max(same[-1].end, line.end)})
+        else:
+            same.append(line)
+    return sorted((line for same in joined.values() for line in same), key=lambda line: (line.start, line.end))

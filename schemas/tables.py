@@ -47,7 +47,8 @@ def videos(dimensions: int) -> pa.Schema:
             pa.field("chunk_count", pa.int32()),
             pa.field("sampler", pa.string()),  # hash of the sampler's settings
             pa.field("captioner", pa.string()),  # hash of model, prompt and sharing
-            pa.field("lineage", pa.string()),  # hash of the chunks' caption lineages and of the summarizer
+            pa.field("summarizer", pa.string()),  # hash of model and prompts
+            pa.field("lineage", pa.string()),  # hash of the chunks' summary lineages and of the summarizer
             pa.field("summary", pa.string()),
             pa.field("characters", LOG),
             pa.field("events", LOG),
@@ -68,6 +69,7 @@ def chunks(dimensions: int) -> pa.Schema:
             pa.field("end_ms", pa.int64()),
             pa.field("lineage", pa.string()),  # hash of the demuxed packets and the sampler
             pa.field("caption_lineage", pa.string()),  # lineage + model + prompt
+            pa.field("summary_lineage", pa.string()),  # caption_lineage + spoken lines + model + prompt
             pa.field("frame_count", pa.int32()),
             pa.field("shared_count", pa.int32()),  # frames that took the caption of another
             pa.field("damaged_packets", pa.int32()),

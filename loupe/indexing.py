@@ -1,0 +1,402 @@
+"""One chunk's way into the index, a function a stage. A stage takes a chunk and gives it back with more in it.
+
+split -> sample -> describe -> embed: jobs/index_library.py strings them together on Ray Data; nothing here knows Ray.
+What has not changed since the last run is recognised here, by three lineages that build on each other:
+
+- lineage: the chunk's demuxed packets and the sampler's settings; decides whether frames are decoded again;
+- caption_lineage: that, the captioner and its prompt; decides whether frames are captioned again;
+- summary_lineage: that, the spoken lines, the summarizer and its prompt; decides whether the summary is written again.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from loupe import media, sharing, storage, subtitles, timeline
+from loupe.captioning import caption_request, parse_caption
+from loupe.config import Config, digest
+from loupe.embedding import Embedder
+from loupe.engines.protocol import Engine, ParseError
+from loupe.library import ChunkMarker, Library
+from loupe.prompts import Prompt, load
+from loupe.summarizing import chunk_summary_request, parse_chunk_summary
+from schemas.messages import Usage
+from schemas.outputs import FrameCaption
+
+FILM = -1
+"""Chunk index of what concerns a film as a whole."""
+TEMPERATURES = (0.0, 0.3, 0.7)
+"""A reply that does not parse is asked for again, a little warmer: the same request would give the same reply."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film to index, as it lies in the library now."""
+
+    video_id: str
+    uri: str
+    etag: str
+    size: int
+    sidecars: tuple[str, ...] = ()
+    trusted: bool = False
+    """The object and the sampler are those of the markers: their lineages hold without reading packets again."""
+    markers: tuple[ChunkMarker, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A sampled frame with its pixels."""
+
+    ts_ms: int
+    pts_ms: int
+    width: int
+    height: int
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A sampled frame's words; `same_as_ts_ms` names the frame that it shares them with."""
+
+    ts_ms: int
+    same_as_ts_ms: int | None
+    caption: FrameCaption
+    vector: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class SpokenLine:
+    """A subtitle line of the film."""
+
+    index: int
+    start_ms: int
+    end_ms: int
+    text: str
+    source: str
+    vector: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be done, at which stage, and why."""
+
+    stage: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of a film on its way into the tables."""
+
+    film: Film
+    index: int
+    start_ms: int = 0
+    end_ms: int = 0
+    info: media.VideoInfo | None = None
+    chunk_count: int = 0
+    lines: tuple[SpokenLine, ...] = ()
+    lineage: str = ""
+    caption_lineage: str = ""
+    summary_lineage: str = ""
+    frames: tuple[Frame, ...] = ()
+    frames_are_new: bool = False
+    damaged_packets: int = 0
+    captions: tuple[Captioned, ...] = ()
+    captions_are_new: bool = False
+    summary: str = ""
+    summary_vector: tuple[float, ...] = ()
+    unchanged: bool = False
+    fragments: str = ""
+    usage: Usage = Usage()
+    requests: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Nothing of the chunk can be committed."""
+        return bool(self.failures) and not self.summary and not self.unchanged
+
+    @property
+    def marker(self) -> ChunkMarker | None:
+        """What the tables hold of this chunk from an earlier run."""
+        return next((marker for marker in self.film.markers if marker.chunk_index == self.index), None)
+
+    def fail(self, stage: str, error: Exception) -> "Chunk":
+        """The chunk with one more failure and without its pixels."""
+        kind = getattr(error, "kind", None)
+        name = f"{type(error).__name__}:{kind}" if kind else type(error).__name__
+        return replace(self, frames=(), failures=(*self.failures, Failure(stage, name, str(error))))
+
+    def timed(self, stage: str, started: float) -> "Chunk":
+        """The chunk with the seconds that a stage took since `started` (time.monotonic)."""
+        return replace(self, seconds={**self.seconds, stage: time.monotonic() - started})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the stages need of a config, with the hashes that go into lineages."""
+
+    config: Config
+    caption_prompt: Prompt
+    summary_prompt: Prompt
+    sampler: str
+    captioner: str
+    summarizer: str
+
+    def caption_lineage(self, lineage: str) -> str:
+        """Lineage of the captions of frames with this lineage."""
+        return digest(lineage, self.captioner)
+
+    def summary_lineage(self, caption_lineage: str, lines: Sequence[SpokenLine]) -> str:
+        """Lineage of the summary of captions with this lineage and these lines."""
+        return digest(caption_lineage, self.summarizer, [(line.start_ms, line.text) for line in lines])
+
+
+def settings(config: Config) -> Settings:
+    """The stages' settings. A model's speed and price are not part of what it makes, so not of its hash."""
+    index = config.index
+    captions, summaries = load(config.prompts, "caption"), load(config.prompts, "chunk_summary")
+    identity = {"source", "model", "dtype", "extra_body", "engine_kwargs"}
+    captioner = config.chat_model("captioner").model_dump(include=identity)
+    summarizer = config.chat_model("summarizer").model_dump(include=identity)
+    return Settings(
+        config=config,
+        caption_prompt=captions,
+        summary_prompt=summaries,
+        sampler=digest(index.fps, index.chunk_seconds, index.long_side, index.jpeg_quality, index.decoder),
+        captioner=digest(captioner, captions.hash, index.caption_tokens, index.share_captions),
+        summarizer=digest(summarizer, summaries.hash, index.summary_tokens),
+    )
+
+
+def split(film: Film, settings: Settings) -> list[Chunk]:
+    """One film -> its chunks, those left out whose tables already hold what this config would write.
+
+    Raises media.MediaError or storage.StorageError where the film cannot be opened.
+    """
+    started = time.monotonic()
+    with storage.open_seekable(film.uri) as file:
+        info = media.probe(file)
+        spoken = _lines(film, file)
+    parts = timeline.chunks(info.duration_ms, settings.config.index.chunk_seconds)
+    chunks = [
+        Chunk(
+            film=film,
+            index=part.index,
+            start_ms=part.start_ms,
+            end_ms=part.end_ms,
+            info=info,
+            chunk_count=len(parts),
+            lines=tuple(line for line in spoken if part.start_ms <= line.start_ms < part.end_ms),
+        ).timed("split", started)
+        for part in parts
+    ]
+    return [chunk for chunk in chunks if not (film.trusted and _is_current(chunk, settings))]
+
+
+def _is_current(chunk: Chunk, settings: Settings) -> bool:
+    marker = chunk.marker
+    if marker is None:
+        return False
+    caption_lineage = settings.caption_lineage(marker.lineage)
+    return (
+        marker.caption_lineage == caption_lineage
+        and marker.summary_lineage == settings.summary_lineage(caption_lineage, chunk.lines)
+        and (marker.start_ms, marker.end_ms) == (chunk.start_ms, chunk.end_ms)
+    )
+
+
+def _lines(film: Film, file: media.Source) -> list[SpokenLine]:
+    """Sidecars first; the film's own text tracks where there are none."""
+    found: list[tuple[str, subtitles.Line]] = []
+    for uri in film.sidecars:
+        name = PurePosixPath(uri).name
+        found += [(f"sidecar:{name}", line) for line in subtitles.parse(storage.read_bytes(uri))]
+    if not film.sidecars:
+        found += [(f"track:{line.track}", line) for line in media.embedded_subtitles(file)]
+    found.sort(key=lambda item: (item[1].start_ms, item[1].end_ms))
+    return [
+        SpokenLine(index, line.start_ms, line.end_ms, line.text, source) for index, (source, line) in enumerate(found)
+    ]
+
+
+def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
+    """Add the chunk's frames, or what the tables already hold of it.
+
+    Raises media.MediaError where not one frame can be decoded.
+    """
+    started = time.monotonic()
+    marker = chunk.marker
+    if chunk.film.trusted and marker is not None:
+        lineage = marker.lineage
+    else:
+        with storage.open_seekable(chunk.film.uri) as file:
+            lineage = digest(media.packets_digest(file, chunk.start_ms, chunk.end_ms), settings.sampler)
+    caption_lineage = settings.caption_lineage(lineage)
+    chunk = replace(
+        chunk,
+        lineage=lineage,
+        caption_lineage=caption_lineage,
+        summary_lineage=settings.summary_lineage(caption_lineage, chunk.lines),
+    )
+    if marker is None or marker.lineage != lineage:
+        chunk = _decode(chunk, settings)
+    elif marker.caption_lineage != caption_lineage:
+        chunk = replace(chunk, frames=_stored_frames(chunk, library))
+    elif marker.summary_lineage != chunk.summary_lineage:
+        chunk = replace(chunk, captions=_stored_captions(chunk, library))
+    else:
+        chunk = replace(chunk, unchanged=True)
+    return chunk.timed("sample", started)
+
+
+def _decode(chunk: Chunk, settings: Settings) -> Chunk:
+    index = settings.config.index
+    times = timeline.grid(chunk.start_ms, chunk.end_ms, index.fps)
+    report = media.SampleReport()
+    frames = []
+    with storage.open_seekable(chunk.film.uri) as file:
+        sampled = media.sample_frames(file, times, long_side=index.long_side, decoder=index.decoder, report=report)
+        for frame in sampled:
+            height, width = frame.rgb.shape[:2]
+            jpeg = media.encode_jpeg(frame.rgb, quality=index.jpeg_quality)
+            frames.append(Frame(frame.ts_ms, frame.pts_ms, width, height, jpeg))
+    if not frames:
+        raise media.MediaError("truncated", f"no frame could be decoded from {chunk.start_ms} to {chunk.end_ms} ms")
+    return replace(chunk, frames=tuple(frames), frames_are_new=True, damaged_packets=report.damaged_packets)
+
+
+def _stored_frames(chunk: Chunk, library: Library) -> tuple[Frame, ...]:
+    rows = library.chunk_frames(chunk.film.video_id, chunk.index)
+    return tuple(Frame(row["ts_ms"], row["pts_ms"], row["width"], row["height"], row["jpeg"]) for row in rows)
+
+
+def _stored_captions(chunk: Chunk, library: Library) -> tuple[Captioned, ...]:
+    names = FrameCaption.model_fields
+    return tuple(
+        Captioned(row["ts_ms"], row["same_as_ts_ms"], FrameCaption(**{name: row[name] for name in names}))
+        for row in library.chunk_captions(chunk.film.video_id, chunk.index)
+    )
+
+
+async def describe(chunk: Chunk, settings: Settings, captioner: Engine, summarizer: Engine) -> Chunk:
+    """Add a caption a frame and the chunk's summary; both only where they are not there yet.
+
+    A frame whose caption does not parse three times over is left out, with one failure for the chunk's lot of them.
+    Raises EngineError where the model cannot be reached: then the chunk is left for the next run.
+    """
+    if chunk.unchanged or chunk.failed:
+        return chunk
+    if not chunk.captions:
+        chunk = await caption_frames(chunk, settings, captioner)
+    if not chunk.captions:
+        return chunk
+    return await summarize_chunk(chunk, settings, summarizer)
+
+
+def shares(chunk: Chunk, settings: Settings) -> list[int | None]:
+    """For each frame the position of the frame whose caption it takes, None for its own."""
+    if not settings.config.index.share_captions:
+        return [None] * len(chunk.frames)
+    return sharing.share([media.decode_jpeg(frame.jpeg) for frame in chunk.frames])
+
+
+async def caption_frames(chunk: Chunk, settings: Settings, captioner: Engine) -> Chunk:
+    """Add the captions: all frames that need one are asked for at once, the engine queues or batches them."""
+    started = time.monotonic()
+    shared = await asyncio.to_thread(shares, chunk, settings)
+    own = [position for position, source in enumerate(shared) if source is None]
+    asked = await asyncio.gather(*(_caption(chunk.frames[position].jpeg, settings, captioner) for position in own))
+    answers = dict(zip(own, asked, strict=True))
+    return with_captions(chunk, shared, {p: answer.caption for p, answer in answers.items()}, asked).timed(
+        "caption", started
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A frame's caption, or why there is none, with what it cost."""
+
+    caption: FrameCaption | None
+    usage: Usage
+    requests: int
+    error: str = ""
+
+
+async def _caption(jpeg: bytes, settings: Settings, captioner: Engine) -> Asked:
+    request = caption_request(jpeg, settings.caption_prompt, max_tokens=settings.config.index.caption_tokens)
+    usage, error = Usage(), ""
+    for attempt, temperature in enumerate(TEMPERATURES, start=1):
+        reply = await captioner.chat(replace(request, temperature=temperature))
+        usage += reply.usage
+        try:
+            return Asked(parse_caption(reply), usage, attempt)
+        except ParseError as problem:
+            error = str(problem)
+    return Asked(None, usage, len(TEMPERATURES), error)
+
+
+def with_captions(
+    chunk: Chunk, shared: Sequence[int | None], captions: dict[int, FrameCaption | None], asked: Sequence[Asked]
+) -> Chunk:
+    """The chunk with its captions, by frame position; a frame shares what its source has, if that has anything."""
+    rows = []
+    for position, frame in enumerate(chunk.frames):
+        source = shared[position]
+        caption = captions[position if source is None else source]
+        if caption is not None:
+            rows.append(Captioned(frame.ts_ms, None if source is None else chunk.frames[source].ts_ms, caption))
+    errors = [answer.error for answer in asked if answer.caption is None]
+    failures = chunk.failures
+    if errors:
+        failures += (Failure("caption", "ParseError", f"{len(errors)} of {len(asked)} frames; first: {errors[0]}"),)
+    return replace(
+        chunk,
+        captions=tuple(rows),
+        captions_are_new=True,
+        usage=sum((answer.usage for answer in asked), chunk.usage),
+        requests=chunk.requests + sum(answer.requests for answer in asked),
+        failures=failures,
+    )
+
+
+async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) -> Chunk:
+    """Add the chunk's summary, from the captions that frames have of their own and the spoken lines."""
+    started = time.monotonic()
+    captions = [(row.ts_ms / 1000, row.caption.searchable_text()) for row in chunk.captions if row.same_as_ts_ms is None]
+    lines = [(line.start_ms / 1000, line.text) for line in chunk.lines]
+    tokens = settings.config.index.summary_tokens
+    request = chunk_summary_request(captions, lines, settings.summary_prompt, max_tokens=tokens)
+    for temperature in TEMPERATURES:
+        reply = await summarizer.chat(replace(request, temperature=temperature))
+        chunk = replace(chunk, usage=chunk.usage + reply.usage, requests=chunk.requests + 1)
+        try:
+            summary = parse_chunk_summary(reply).summary
+        except ParseError as problem:
+            error = problem
+        else:
+            return replace(chunk, summary=summary).timed("summarize", started)
+    raise error
+
+
+def embed(chunks: Sequence[Chunk], embedder: Embedder) -> list[Chunk]:
+    """Add a unit vector to every caption, line and summary; all texts of all chunks in one call, each text once."""
+    started = time.monotonic()
+    texts = {row.caption.searchable_text() for chunk in chunks for row in chunk.captions}
+    texts |= {line.text for chunk in chunks for line in chunk.lines}
+    texts |= {chunk.summary for chunk in chunks if chunk.summary}
+    ordered = sorted(texts)
+    vectors = dict(zip(ordered, map(tuple, embedder.embed(ordered).tolist()), strict=True))
+    return [
+        replace(
+            chunk,
+            captions=tuple(replace(row, vector=vectors[row.caption.searchable_text()]) for row in chunk.captions),
+            lines=tuple(replace(line, vector=vectors[line.text]) for line in chunk.lines),
+            summary_vector=vectors.get(chunk.summary, ()),
+        ).timed("embed", started)
+        for chunk in chunks
+    ]

@@ -1,0 +1,99 @@
+"""What is left to do of a library: the films there are, held against the tables. Pure but for the listing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from loupe import storage
+from loupe.config import digest
+from loupe.indexing import FILM, Film, Settings
+from loupe.library import ChunkMarker
+
+SIDECARS = (".srt", ".vtt")
+PERMANENT = "MediaError"
+"""Failures of this class lie in the film itself: the same bytes would fail again, so they are not tried again."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The films to index now, and those that need nothing."""
+
+    pending: tuple[Film, ...]
+    finished: tuple[str, ...]
+    given_up: tuple[str, ...]
+    """Films that failed before in a way that lies in their bytes, which are still the same."""
+
+
+def list_films(library: str) -> list[Film]:
+    """Every film of a library with its sidecar subtitles. Raises storage.StorageError where there is no library."""
+    entries = list(storage.list_files(library, suffixes=(*storage.VIDEO_SUFFIXES, *SIDECARS)))
+    sidecars = defaultdict(list)
+    for entry in entries:
+        if entry.path.lower().endswith(SIDECARS):
+            sidecars[_stem(entry.path)].append(entry)
+    films = []
+    for entry in entries:
+        if entry.path.lower().endswith(SIDECARS):
+            continue
+        beside = sidecars[_stem(entry.path)]
+        etag = "+".join([entry.etag, *(sidecar.etag for sidecar in beside)])
+        films.append(Film(entry.path, entry.uri, etag, entry.size, tuple(sidecar.uri for sidecar in beside)))
+    return films
+
+
+def _stem(path: str) -> str:
+    """`a/b.mp4` and its sidecars `a/b.srt` and `a/b.en.vtt` have one stem."""
+    name = PurePosixPath(path)
+    stem = name.with_suffix("")
+    language = stem.suffix.removeprefix(".")
+    if name.suffix.lower() in SIDECARS and language.isalpha() and len(language) in (2, 3):
+        stem = stem.with_suffix("")
+    return str(stem)
+
+
+def plan(
+    films: Sequence[Film],
+    videos: Mapping[str, Mapping[str, Any]],
+    markers: Iterable[ChunkMarker],
+    failures: Iterable[Mapping[str, Any]],
+    settings: Settings,
+) -> Plan:
+    """Hold the films against rows of `videos` (by video_id) and `failures`, and the markers of chunks."""
+    by_film: dict[str, list[ChunkMarker]] = defaultdict(list)
+    for marker in markers:
+        by_film[marker.video_id].append(marker)
+    broken = {(row["video_id"], row["etag"]) for row in failures if _settled(row)}
+    pending, finished, given_up = [], [], []
+    for film in films:
+        row = videos.get(film.video_id)
+        if row is not None and is_finished(film, row, settings):
+            finished.append(film.video_id)
+        elif (film.video_id, film.etag) in broken:
+            given_up.append(film.video_id)
+        else:
+            trusted = row is not None and _same_object(film, row) and row["sampler"] == settings.sampler
+            pending.append(replace(film, trusted=trusted, markers=tuple(by_film[film.video_id])))
+    return Plan(tuple(pending), tuple(finished), tuple(given_up))
+
+
+def _settled(failure: Mapping[str, Any]) -> bool:
+    return failure["chunk_index"] == FILM and str(failure["class"]).startswith(PERMANENT)
+
+
+def _same_object(film: Film, row: Mapping[str, Any]) -> bool:
+    return (row["etag"], row["size"]) == (film.etag, film.size)
+
+
+def is_finished(film: Film, row: Mapping[str, Any], settings: Settings) -> bool:
+    """The film's rows are what this config would write again."""
+    made_by = (row["sampler"], row["captioner"], row["summarizer"])
+    wanted = (settings.sampler, settings.captioner, settings.summarizer)
+    return row["status"] == "complete" and _same_object(film, row) and made_by == wanted
+
+
+def video_lineage(markers: Iterable[ChunkMarker], settings: Settings) -> str:
+    """Lineage of a film's summary and logs: that of its chunks' summaries, and the summarizer."""
+    ordered = sorted(markers, key=lambda marker: marker.chunk_index)
+    return digest([marker.summary_lineage for marker in ordered], settings.summarizer)

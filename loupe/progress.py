@@ -1,0 +1,106 @@
+"""What a job has done so far: a line now and then while it runs, a report at the end."""
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from types import TracebackType
+
+from loupe.config import Config, Role
+from loupe.indexing import FILM, Chunk
+from schemas.messages import Usage
+
+
+class Progress:
+    """Counts chunks as they come out of the pipeline, and prints a line every `seconds` from a thread of its own."""
+
+    def __init__(self, films: int, total_bytes: int, finished: int, seconds: float) -> None:
+        self.films_pending = films
+        self.films_finished = finished
+        self.total_bytes = max(total_bytes, 1)
+        self.counts: Counter[str] = Counter()
+        self.stage_seconds: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.usage = Usage()
+        self.bytes_done = 0.0
+        self._started = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._print_now_and_then, args=(seconds,), daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    def add(self, chunks: Iterable[Chunk]) -> None:
+        """Count chunks that came out of the last stage."""
+        for chunk in chunks:
+            self.bytes_done += chunk.film.size / max(chunk.chunk_count, 1)
+            self.stage_seconds.update(chunk.seconds)
+            self.failures.update(f"{failure.stage} {failure.kind}" for failure in chunk.failures)
+            if chunk.index == FILM:
+                continue
+            self.usage += chunk.usage
+            shared = sum(row.same_as_ts_ms is not None for row in chunk.captions)
+            self.counts.update(
+                chunks=1,
+                unchanged_chunks=int(chunk.unchanged),
+                failed_chunks=int(chunk.failed),
+                captions=(len(chunk.captions) - shared) * chunk.captions_are_new,
+                shared_captions=shared * chunk.captions_are_new,
+                requests=chunk.requests,
+            )
+
+    def line(self) -> str:
+        """The progress line."""
+        frames = self.counts["captions"] + self.counts["shared_captions"]
+        share = min(self.bytes_done / self.total_bytes, 1.0)
+        left = f"{self.seconds * (1 - share) / share:.0f} s left" if share > 0 else "no estimate yet"
+        return (
+            f"{self.seconds:6.0f} s  films {self.counts['films']}/{self.films_pending}  chunks {self.counts['chunks']}  "
+            f"frames {frames}  captions {self.counts['captions']} ({self.counts['captions'] / self.seconds:.1f}/s)  "
+            f"shared {self.counts['shared_captions']}  failures {self.failures.total()}  {left}"
+        )
+
+    def report(self, config: Config) -> dict[str, object]:
+        """What report.json holds."""
+        return {
+            "seconds": round(self.seconds, 1),
+            "films": {
+                "indexed": self.counts["films"],
+                "pending": self.films_pending,
+                "finished_before": self.films_finished,
+            },
+            "chunks": self.counts["chunks"],
+            "unchanged_chunks": self.counts["unchanged_chunks"],
+            "failed_chunks": self.counts["failed_chunks"],
+            "frames": self.counts["captions"] + self.counts["shared_captions"],
+            "captions": self.counts["captions"],
+            "shared_captions": self.counts["shared_captions"],
+            "captions_per_second": round(self.counts["captions"] / self.seconds, 2),
+            "requests": self.counts["requests"],
+            "prompt_tokens": self.usage.prompt_tokens,
+            "completion_tokens": self.usage.completion_tokens,
+            "cost_usd": round(cost(self.usage, config, "captioner"), 4),
+            "stage_seconds": {stage: round(seconds, 2) for stage, seconds in self.stage_seconds.items()},
+            "failures": dict(self.failures),
+        }
+
+    def _print_now_and_then(self, seconds: float) -> None:
+        while not self._stop.wait(seconds):
+            print(self.line(), file=sys.stderr, flush=True)  # noqa: T201 - the job's own voice
+
+
+def cost(usage: Usage, config: Config, role: Role) -> float:
+    """US dollars, by the price of the model that has the role."""
+    price = config.chat_model(role).price
+    return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1e6
