@@ -103,6 +103,7 @@ class Chunk:
     summary_lineage: str = ""
     frames: tuple[Frame, ...] = ()
     frames_are_new: bool = False
+    frame_count: int = 0
     damaged_packets: int = 0
     captions: tuple[Captioned, ...] = ()
     captions_are_new: bool = False
@@ -143,9 +144,11 @@ class Settings:
     config: Config
     caption_prompt: Prompt
     summary_prompt: Prompt
+    video_prompt: Prompt
     sampler: str
     captioner: str
     summarizer: str
+    film_summarizer: str
 
     def caption_lineage(self, lineage: str) -> str:
         """Lineage of the captions of frames with this lineage."""
@@ -163,13 +166,18 @@ def settings(config: Config) -> Settings:
     identity = {"source", "model", "dtype", "extra_body", "engine_kwargs"}
     captioner = config.chat_model("captioner").model_dump(include=identity)
     summarizer = config.chat_model("summarizer").model_dump(include=identity)
+    video_prompt = load(config.prompts, "video_summary")
     return Settings(
         config=config,
         caption_prompt=captions,
         summary_prompt=summaries,
+        video_prompt=video_prompt,
         sampler=digest(index.fps, index.chunk_seconds, index.long_side, index.jpeg_quality, index.decoder),
         captioner=digest(captioner, captions.hash, index.caption_tokens, index.share_captions),
         summarizer=digest(summarizer, summaries.hash, index.summary_tokens),
+        film_summarizer=digest(
+            summarizer, summaries.hash, video_prompt.hash, index.video_summary_tokens, index.summary_fan_in
+        ),
     )
 
 
@@ -244,8 +252,9 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
         summary_lineage=settings.summary_lineage(caption_lineage, chunk.lines),
     )
     if marker is None or marker.lineage != lineage:
-        chunk = _decode(chunk, settings)
-    elif marker.caption_lineage != caption_lineage:
+        return _decode(chunk, settings).timed("sample", started)
+    chunk = replace(chunk, frame_count=marker.frame_count, damaged_packets=marker.damaged_packets)
+    if marker.caption_lineage != caption_lineage:
         chunk = replace(chunk, frames=_stored_frames(chunk, library))
     elif marker.summary_lineage != chunk.summary_lineage:
         chunk = replace(chunk, captions=_stored_captions(chunk, library))
@@ -267,7 +276,13 @@ def _decode(chunk: Chunk, settings: Settings) -> Chunk:
             frames.append(Frame(frame.ts_ms, frame.pts_ms, width, height, jpeg))
     if not frames:
         raise media.MediaError("truncated", f"no frame could be decoded from {chunk.start_ms} to {chunk.end_ms} ms")
-    return replace(chunk, frames=tuple(frames), frames_are_new=True, damaged_packets=report.damaged_packets)
+    return replace(
+        chunk,
+        frames=tuple(frames),
+        frames_are_new=True,
+        frame_count=len(frames),
+        damaged_packets=report.damaged_packets,
+    )
 
 
 def _stored_frames(chunk: Chunk, library: Library) -> tuple[Frame, ...]:

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from loupe import storage
-from loupe.config import digest
 from loupe.indexing import FILM, Film, Settings
 from loupe.library import ChunkMarker
 
@@ -89,11 +88,6 @@ def _same_object(film: Film, row: Mapping[str, Any]) -> bool:
 def is_finished(film: Film, row: Mapping[str, Any], settings: Settings) -> bool:
     """The film's rows are what this config would write again."""
     made_by = (row["sampler"], row["captioner"], row["summarizer"])
-    wanted = (settings.sampler, settings.captioner, settings.summarizer)
+    wanted = (settings.sampler, settings.captioner, settings.film_summarizer)
     return row["status"] == "complete" and _same_object(film, row) and made_by == wanted
 
-
-def video_lineage(markers: Iterable[ChunkMarker], settings: Settings) -> str:
-    """Lineage of a film's summary and logs: that of its chunks' summaries, and the summarizer."""
-    ordered = sorted(markers, key=lambda marker: marker.chunk_index)
-    return digest([marker.summary_lineage for marker in ordered], settings.summarizer)

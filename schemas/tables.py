@@ -123,12 +123,13 @@ def transcripts(dimensions: int) -> pa.Schema:
     return pa.schema(
         [
             key("video_id", pa.string()),
+            key("chunk_index", pa.int64()),  # the chunk in which the line starts, and with which it is replaced
             key("line_index", pa.int64()),
             pa.field("start_ms", pa.int64()),
             pa.field("end_ms", pa.int64()),
             pa.field("text", pa.string()),
             pa.field("source", pa.string()),  # sidecar:<name> | track:<index>
-            pa.field("lineage", pa.string()),
+            pa.field("lineage", pa.string()),  # the chunk's summary_lineage
             vector(dimensions),
         ]
     )

@@ -1,0 +1,84 @@
+"""What makes a film complete: its logs and global summary, once all of its chunks are in the tables."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from loupe.config import digest
+from loupe.embedding import Embedder
+from loupe.engines.protocol import Engine
+from loupe.indexing import FILM, Settings
+from loupe.library import ChunkMarker, Library
+from loupe.planning import PERMANENT
+from loupe.summarizing import LOGS, summarize_video
+from schemas.messages import Usage
+from schemas.outputs import LogEntry
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A film's row, whole, with what its summary cost."""
+
+    row: Row
+    usage: Usage = Usage()
+    error: Exception | None = None
+
+
+def films_to_finish(
+    videos: Iterable[Row],
+    markers: Sequence[ChunkMarker],
+    failures: Iterable[Mapping[str, Any]],
+    settings: Settings,
+) -> list[Row]:
+    """Rows of films whose every chunk is in the tables, or failed for good, with the lineage they shall have."""
+    lost = {
+        (row["video_id"], row["chunk_index"])
+        for row in failures
+        if str(row["class"]).startswith(PERMANENT) and row["chunk_index"] != FILM
+    }
+    by_film: dict[str, list[ChunkMarker]] = {}
+    for marker in markers:
+        by_film.setdefault(marker.video_id, []).append(marker)
+    ready = []
+    for row in videos:
+        film = row["video_id"]
+        there = {marker.chunk_index for marker in by_film.get(film, ())}
+        missing = set(range(row["chunk_count"])) - there
+        if there and all((film, index) in lost for index in missing):
+            ready.append({**row, "wanted_lineage": _lineage(by_film[film], settings)})
+    return ready
+
+
+def _lineage(markers: Iterable[ChunkMarker], settings: Settings) -> str:
+    ordered = sorted(markers, key=lambda marker: marker.chunk_index)
+    return digest([marker.summary_lineage for marker in ordered], settings.film_summarizer)
+
+
+async def finish_film(
+    row: Row, settings: Settings, library: Library, summarizer: Engine, embedder: Embedder
+) -> Finished:
+    """Write a film's summary and logs, unless its row has those of the same chunks. Raises ParseError, EngineError."""
+    row = dict(row)
+    wanted = row.pop("wanted_lineage")
+    row |= {"status": "complete", "indexed_at": datetime.now(UTC)}
+    if row["lineage"] == wanted:
+        return Finished(row)
+    chunks = await asyncio.to_thread(library.chunk_summaries, row["video_id"])
+    parts = [(chunk["start_ms"] / 1000, chunk["end_ms"] / 1000, chunk["summary"]) for chunk in chunks]
+    index = settings.config.index
+    summary, usage = await summarize_video(
+        parts, summarizer, settings.video_prompt, fan_in=index.summary_fan_in, max_tokens=index.video_summary_tokens
+    )
+    vector = (await asyncio.to_thread(embedder.embed, [summary.summary]))[0].tolist()
+    logs = {name: [_log_row(line, row["duration_ms"]) for line in getattr(summary, name)] for name in LOGS}
+    return Finished({**row, **logs, "summary": summary.summary, "vector": vector, "lineage": wanted}, usage)
+
+
+def _log_row(line: LogEntry, duration_ms: int) -> Row:
+    """A line of a log in milliseconds, within the film."""
+    start = min(round(line.start * 1000), duration_ms)
+    return {"start_ms": start, "end_ms": max(start, min(round(line.end * 1000), duration_ms)), "text": line.text}
