@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas.messages import Usage
+
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds `loupe/`, `jobs/` and `infra/`: relative paths of a config start here."""
 
@@ -181,6 +183,11 @@ class Config(Section):
         model = self._model("embedder")
         assert isinstance(model, EmbeddingModel)  # _roles_name_models
         return model
+
+    def cost(self, usage: Usage, role: Role) -> float:
+        """US dollars, by the price of the model that has the role."""
+        price = self.chat_model(role).price
+        return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1e6
 
     def _model(self, role: Role) -> ChatModel | EmbeddingModel:
         if role not in self.roles:

@@ -25,7 +25,8 @@ class Finished:
 
     row: Row
     usage: Usage = Usage()
-    error: Exception | None = None
+    failure: Row | None = None
+    """A row of `failures` instead, where the film could not be finished."""
 
 
 def films_to_finish(

@@ -86,6 +86,12 @@ class Failure:
     kind: str
     message: str
 
+    @classmethod
+    def of(cls, stage: str, error: Exception) -> "Failure":
+        """A failure from what was raised; the errors of our own carry a finer `kind`."""
+        kind = getattr(error, "kind", None)
+        return cls(stage, f"{type(error).__name__}:{kind}" if kind else type(error).__name__, str(error))
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -110,16 +116,12 @@ class Chunk:
     summary: str = ""
     summary_vector: tuple[float, ...] = ()
     unchanged: bool = False
-    fragments: str = ""
     usage: Usage = Usage()
     requests: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Nothing of the chunk can be committed."""
-        return bool(self.failures) and not self.summary and not self.unchanged
+    failed: bool = False
+    """Nothing of the chunk can be committed; a failure alone may concern some of its frames only."""
 
     @property
     def marker(self) -> ChunkMarker | None:
@@ -127,10 +129,8 @@ class Chunk:
         return next((marker for marker in self.film.markers if marker.chunk_index == self.index), None)
 
     def fail(self, stage: str, error: Exception) -> "Chunk":
-        """The chunk with one more failure and without its pixels."""
-        kind = getattr(error, "kind", None)
-        name = f"{type(error).__name__}:{kind}" if kind else type(error).__name__
-        return replace(self, frames=(), failures=(*self.failures, Failure(stage, name, str(error))))
+        """The chunk as failed at a stage, without its pixels."""
+        return replace(self, frames=(), failed=True, failures=(*self.failures, Failure.of(stage, error)))
 
     def timed(self, stage: str, started: float) -> "Chunk":
         """The chunk with the seconds that a stage took since `started` (time.monotonic)."""
@@ -309,7 +309,7 @@ async def describe(chunk: Chunk, settings: Settings, captioner: Engine, summariz
     if not chunk.captions:
         chunk = await caption_frames(chunk, settings, captioner)
     if not chunk.captions:
-        return chunk
+        return replace(chunk, frames=(), failed=True)
     return await summarize_chunk(chunk, settings, summarizer)
 
 

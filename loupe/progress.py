@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 
-from loupe.config import Config, Role
+from loupe.config import Config
+from loupe.finishing import Finished
 from loupe.indexing import FILM, Chunk
 from schemas.messages import Usage
 
@@ -60,6 +61,14 @@ class Progress:
                 requests=chunk.requests,
             )
 
+    def add_films(self, films: Iterable[Finished]) -> None:
+        """Count films that came out of the finishing stage."""
+        for film in films:
+            self.usage += film.usage
+            self.counts.update(films=int(film.failure is None))
+            if film.failure is not None:
+                self.failures.update([f"{film.failure['stage']} {film.failure['class']}"])
+
     def line(self) -> str:
         """The progress line."""
         frames = self.counts["captions"] + self.counts["shared_captions"]
@@ -90,7 +99,7 @@ class Progress:
             "requests": self.counts["requests"],
             "prompt_tokens": self.usage.prompt_tokens,
             "completion_tokens": self.usage.completion_tokens,
-            "cost_usd": round(cost(self.usage, config, "captioner"), 4),
+            "cost_usd": round(config.cost(self.usage, "captioner"), 4),
             "stage_seconds": {stage: round(seconds, 2) for stage, seconds in self.stage_seconds.items()},
             "failures": dict(self.failures),
         }
@@ -99,8 +108,3 @@ class Progress:
         while not self._stop.wait(seconds):
             print(self.line(), file=sys.stderr, flush=True)  # noqa: T201 - the job's own voice
 
-
-def cost(usage: Usage, config: Config, role: Role) -> float:
-    """US dollars, by the price of the model that has the role."""
-    price = config.chat_model(role).price
-    return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1e6

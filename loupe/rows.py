@@ -1,12 +1,12 @@
 """From chunks to rows of the tables in schemas/tables.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from loupe.indexing import Chunk, Settings
+from loupe.indexing import Chunk, Failure, Settings
 from schemas import tables
 
 Row = dict[str, Any]
@@ -113,16 +113,19 @@ def video_row(chunk: Chunk, settings: Settings) -> Row:
 
 def failure_rows(chunk: Chunk) -> list[Row]:
     """Rows of `failures`."""
-    return [
-        {
-            "video_id": chunk.film.video_id,
-            "chunk_index": chunk.index,
-            "stage": failure.stage,
-            "class": failure.kind,
-            "message": failure.message,
-            "uri": chunk.film.uri,
-            "etag": chunk.film.etag,
-            "failed_at": datetime.now(UTC),
-        }
-        for failure in chunk.failures
-    ]
+    film = {"video_id": chunk.film.video_id, "uri": chunk.film.uri, "etag": chunk.film.etag}
+    return [failure_row(film, chunk.index, failure) for failure in chunk.failures]
+
+
+def failure_row(film: Mapping[str, Any], chunk_index: int, failure: Failure) -> Row:
+    """A row of `failures`; `film` has at least video_id, uri and etag."""
+    return {
+        "video_id": film["video_id"],
+        "chunk_index": chunk_index,
+        "stage": failure.stage,
+        "class": failure.kind,
+        "message": failure.message,
+        "uri": film["uri"],
+        "etag": film["etag"],
+        "failed_at": datetime.now(UTC),
+    }

@@ -1,0 +1,155 @@
+"""A Ray cluster of one machine, on loopback: start, stop, or run one command on a cluster of its own.
+
+    python infra/local_cluster.py start            the ports that `ray job submit` expects (make cluster)
+    python infra/local_cluster.py stop             ends what start started, and nothing else (make cluster-stop)
+    python infra/local_cluster.py run -- COMMAND   free ports, ends with the command
+
+Ray itself can only be stopped as a whole (`ray stop` ends every Ray of the machine), so the process ids of this
+cluster are kept in .ray/ and only they are signalled.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".ray" / "cluster.json"
+START_SECONDS = 120
+STOP_SECONDS = 12
+LOGICAL_CPUS = max(4, os.cpu_count() or 1)
+"""Slots, not cores: on a laptop the stages of a job share what there is."""
+
+
+def environment() -> dict[str, str]:
+    """This process's environment with our Python first, and Ray's authentication said explicitly."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | os.environ | {"PATH": path}
+
+
+def start_head(port: int, dashboard_port: int, temp_dir: str, log: Path) -> subprocess.Popen[bytes]:
+    """Start a head node in a session of its own, and wait until it takes jobs. Raises RuntimeError if it does not."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
+    command += ["--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={LOGICAL_CPUS}", f"--temp-dir={temp_dir}"]
+    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
+    command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
+    with log.open("wb") as output:
+        head = subprocess.Popen(
+            command, stdout=output, stderr=output, cwd=ROOT, env=environment(), start_new_session=True
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while not takes_jobs(dashboard_port):
+        if head.poll() is not None or time.monotonic() > deadline:
+            end(head.pid)
+            raise RuntimeError(f"Ray did not start; its last words, from {log}:\n{log.read_text()[-2000:]}")
+        time.sleep(0.5)
+    return head
+
+
+def takes_jobs(dashboard_port: int) -> bool:
+    """The job server answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{dashboard_port}/api/jobs/", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def members(session: int) -> list[int]:
+    """Process ids of a session: the head and all that it started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def end(head: int) -> None:
+    """End a head and all that it started: the head ends its children itself, what is left after that is killed."""
+    send([head], signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while members(head) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    send(members(head), signal.SIGKILL)
+
+
+def send(pids: list[int], sign: signal.Signals) -> None:
+    """Signal processes, those that are gone already left out."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def own_cluster() -> Iterator[dict[str, str]]:
+    """A cluster on free ports; gives the environment in which Ray's commands and jobs find it."""
+    port, dashboard_port = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="loupe-ray-", dir="/tmp", ignore_cleanup_errors=True) as temp_dir:
+        head = start_head(port, dashboard_port, temp_dir, Path(temp_dir) / "head.log")
+        try:
+            yield environment() | {
+                "RAY_ADDRESS": f"127.0.0.1:{port}",
+                "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard_port}",
+            }
+        finally:
+            end(head.pid)
+            head.wait()
+
+
+def start() -> None:
+    """`make cluster`."""
+    if STATE.exists() and members(json.loads(STATE.read_text())["pid"]):
+        print("The cluster is running already: http://127.0.0.1:8265")
+        return
+    if takes_jobs(8265):
+        sys.exit("Another Ray listens on port 8265: use it, or end it first.")
+    temp_dir = tempfile.mkdtemp(prefix="loupe-ray-", dir="/tmp")
+    head = start_head(6379, 8265, temp_dir, STATE.parent / "head.log")
+    STATE.write_text(json.dumps({"pid": head.pid, "temp_dir": temp_dir}))
+    print("Ray runs: dashboard http://127.0.0.1:8265, and `ray job submit` finds it. `make cluster-stop` ends it.")
+
+
+def stop() -> None:
+    """`make cluster-stop`."""
+    if not STATE.exists():
+        print("No cluster of this folder is running.")
+        return
+    end(json.loads(STATE.read_text())["pid"])
+    STATE.unlink()
+    print("The cluster has ended.")
+
+
+def run(command: list[str]) -> int:
+    """Run a command on a cluster of its own; its exit code."""
+    with own_cluster() as env:
+        return subprocess.run(command, env=env, cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["start"]:
+            start()
+        case ["stop"]:
+            stop()
+        case ["run", "--", *command] if command:
+            sys.exit(run(command))
+        case _:
+            sys.exit(__doc__)

@@ -1,0 +1,371 @@
+#!/usr/bin/env python
+"""Index a video library into LanceDB, exactly once.
+
+    films (S3, folder) -> chunks -> frames -> captions, summary -> vectors, pixels -> LanceDB    a row is a chunk
+    complete films -> logs, global summary -> vector -> LanceDB                                  a row is a film
+
+Run `python jobs/index_library.py --config C --library L --database D`, alone or through `ray job submit`.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import ray
+import ray.data
+import tyro
+from loupe.benchmarks.toytown.film import write_library
+from loupe.embedding import Embedder
+from loupe.engines.open import open_engine
+from loupe.library import CommitBatch, Library, LibraryError, write_frame_fragments
+
+from jobs.vllm_captions import caption_with_vllm
+from loupe import config as configs
+from loupe import indexing, planning, rows, storage
+from loupe.config import Config, ConfigError, Stage, VllmModel
+from loupe.engines.protocol import Engine
+from loupe.estimating import estimate
+from loupe.finishing import Finished, films_to_finish, finish_film
+from loupe.indexing import FILM, Chunk, Failure, Film, Settings
+from loupe.lease import Lease, LeaseError
+from loupe.progress import Progress
+
+Row = dict[str, Any]
+Commit = Callable[[str], None]
+"""What is called before each commit step, with its name; raises to stop it."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Some chunks whose pixels lie in storage as Lance fragments that nobody has committed yet."""
+
+    chunks: tuple[Chunk, ...]
+    fragments: str
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Index a video library into LanceDB, exactly once."""
+
+    config: str = "infra/configs/demo.yaml"
+    """YAML file; infra/configs/ has one a kind of machine."""
+    library: str | None = None
+    """Folder or s3://bucket/prefix of the films; the config's if not given."""
+    database: str | None = None
+    """Folder or s3://bucket/prefix of the tables; the config's if not given."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Change one value of the config: --set index.fps=2"""
+    plan: bool = False
+    """Print what would be done, with estimated tokens and cost, and stop."""
+
+
+def main() -> None:
+    """The command. Exit code 0: all done; 1: something failed and stands in `failures`; 2: nothing was begun."""
+    arguments = tyro.cli(Arguments)
+    try:
+        config = with_places(configs.load(arguments.config, arguments.set), arguments.library, arguments.database)
+        sys.exit(print_plan(config) if arguments.plan else run(config))
+    except (ConfigError, FileNotFoundError, storage.StorageError, LibraryError, LeaseError) as error:
+        print(f"index_library: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def with_places(config: Config, library: str | None, database: str | None) -> Config:
+    """The config with absolute locations, given ones before its own."""
+    places = {
+        "library": library and str(Path(library).absolute() if "://" not in library else library),
+        "database": database and str(Path(database).absolute() if "://" not in database else database),
+    }
+    places = {name: place or configs.resolve(getattr(config.index, name)) for name, place in places.items()}
+    return config.model_copy(update={"index": config.index.model_copy(update=places)})
+
+
+def print_plan(config: Config) -> int:
+    """Print what a run would do. Reads the films' headers, calls no model, writes nothing."""
+    settings = indexing.settings(config)
+    library = Library.open_if_there(config.index.database)
+    plan = make_plan(config, settings, library)
+    say(json.dumps(estimate(plan, settings), indent=2))
+    return 0
+
+
+def run(config: Config, before_commit: Commit | None = None) -> int:
+    """Index what is left of the library; see main for what is returned. `before_commit` is for tests of crashes."""
+    connect_ray()
+    settings = indexing.settings(config)
+    make_demo_films(config)
+    storage.require_folder(config.index.library)
+    with Lease.acquire(config.index.database, ttl_s=config.index.lease_seconds) as lease:
+
+        def check(step: str) -> None:
+            lease.check()
+            if before_commit is not None:
+                before_commit(step)
+
+        library = Library.open(config.index.database, open_embedder(config).dimensions, create=True, before_commit=check)
+        plan = make_plan(config, settings, library)
+        say(
+            f"{len(plan.pending)} films to index, {len(plan.finished)} finished before, "
+            f"{len(plan.given_up)} given up before (see the table failures)"
+        )
+        total = sum(film.size for film in plan.pending)
+        with Progress(len(plan.pending), total, len(plan.finished), config.index.progress_seconds) as progress:
+            if plan.pending:
+                index_chunks(plan, settings, library, progress)
+                finish_films(plan, settings, library, progress)
+                library.optimize()
+        return report(progress, plan, config)
+
+
+def index_chunks(plan: planning.Plan, settings: Settings, library: Library, progress: Progress) -> None:
+    """Films -> chunks -> ... -> the tables, committed in bulk as they arrive."""
+    index = settings.config.index
+    waiting: list[Stored] = []
+    last = time.monotonic()
+    for stored in pipeline(plan.pending, settings):
+        waiting.append(stored)
+        progress.add(stored.chunks)
+        full = sum(len(each.chunks) for each in waiting) >= index.commit_chunks
+        if full or time.monotonic() - last > index.commit_seconds:
+            commit(waiting, settings, library)
+            waiting, last = [], time.monotonic()
+    commit(waiting, settings, library)
+
+
+def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
+    """The data-flow picture above, down to the vectors; comes out in any order."""
+    config, stages = settings.config, settings.config.index.stages
+    data = ray.data.from_items([{"film": film} for film in films], override_num_blocks=min(len(films), 256))
+    chunks = data.flat_map(SplitFilms, **pool(config, stages.split))  # 1 film -> 60 chunks an hour
+    chunks = chunks.repartition(target_num_rows_per_block=1)  # so that one long film fills a cluster
+    chunks = chunks.map(SampleFrames, **pool(config, stages.sample))  # 1 -> 1, adds 60 frames
+    if isinstance(config.chat_model("captioner"), VllmModel):
+        chunks = caption_with_vllm(chunks, config)  # 1 -> 1, adds a caption a frame, on GPU workers
+    chunks = chunks.map(DescribeChunks, **async_pool(config, stages.describe))  # 1 -> 1, adds captions and a summary
+    stored = chunks.map_batches(  # n -> 1, adds vectors; the pixels go to storage, uncommitted
+        StoreChunks, batch_size=stages.store.chunks_in_flight, **pool(config, stages.store)
+    )
+    for batch in stored.iter_batches(batch_size=None):
+        yield from batch["stored"]
+
+
+def finish_films(plan: planning.Plan, settings: Settings, library: Library, progress: Progress) -> None:
+    """Films whose chunks are all in the tables -> their logs and global summary -> the tables."""
+    names = {film.video_id for film in plan.pending}
+    videos = [row for name, row in library.videos().items() if name in names]
+    ready = films_to_finish(videos, library.chunk_markers().values(), library.failures(), settings)
+    if not ready:
+        return
+    data = ray.data.from_items([{"video": row} for row in ready], override_num_blocks=min(len(ready), 256))
+    stage = settings.config.index.stages.describe
+    finished = data.map(FinishFilms, fn_constructor_args=(settings.config,), **async_pool(stage))
+    for batch in finished.iter_batches(batch_size=256):
+        films: list[Finished] = list(batch["finished"])
+        progress.add_films(films)
+        whole = [film.row for film in films if film.failure is None]
+        library.put_videos(whole)
+        for row in whole:
+            library.delete_chunks_after(row["video_id"], row["chunk_count"])
+        library.put_failures([film.failure for film in films if film.failure is not None])
+
+
+def commit(waiting: Sequence[Stored], settings: Settings, library: Library) -> None:
+    """Write what some batches of chunks became: rows of whole chunks, reasons of failed ones."""
+    chunks = [chunk for stored in waiting for chunk in stored.chunks]
+    whole = [chunk for chunk in chunks if not chunk.failed]
+    changed = [chunk for chunk in whole if not chunk.unchanged]
+    before = library.videos()
+    videos = {chunk.film.video_id: rows.video_row(chunk, settings) for chunk in whole}
+    library.put_videos([{**before.get(name, {}), **row} for name, row in videos.items()])
+    library.commit(
+        CommitBatch(
+            fragments=tuple(stored.fragments for stored in waiting if stored.fragments),
+            captions=[row for chunk in changed for row in rows.caption_rows(chunk)],
+            transcripts=[row for chunk in changed for row in rows.transcript_rows(chunk)],
+            chunks=[rows.chunk_row(chunk) for chunk in changed],
+        )
+    )
+    library.replace_failures(
+        [(chunk.film.video_id, chunk.index) for chunk in chunks],
+        [row for chunk in chunks for row in rows.failure_rows(chunk)],
+    )
+
+
+# The stages: each holds what is costly to open, and calls functions that are tested elsewhere. What goes wrong
+# with one row is caught here, once, and travels on as the row's failure.
+
+
+class SplitFilms:
+    """1 film -> its chunks that need work."""
+
+    def __init__(self, config: Config) -> None:
+        self.settings = indexing.settings(config)
+
+    def __call__(self, row: Row) -> list[Row]:
+        film: Film = row["film"]
+        try:
+            chunks = indexing.split(film, self.settings)
+        except Exception as error:  # noqa: BLE001 - the row boundary
+            chunks = [Chunk(film, FILM).fail("probe", error)]
+        return [{"chunk": chunk} for chunk in chunks]
+
+
+class SampleFrames:
+    """1 -> 1, adds frames, or what the tables hold already."""
+
+    def __init__(self, config: Config) -> None:
+        self.settings = indexing.settings(config)
+        self.library = Library.open(config.index.database)
+
+    def __call__(self, row: Row) -> Row:
+        chunk: Chunk = row["chunk"]
+        if not chunk.failed:
+            try:
+                chunk = indexing.sample(chunk, self.settings, self.library)
+            except Exception as error:  # noqa: BLE001 - the row boundary
+                chunk = chunk.fail("sample", error)
+        return {"chunk": chunk}
+
+
+class DescribeChunks:
+    """1 -> 1, adds a caption a frame and the chunk's summary. Roles that share a model share its engine."""
+
+    def __init__(self, config: Config) -> None:
+        self.settings = indexing.settings(config)
+        self.captioner, self.summarizer = open_engines(config)
+
+    async def __call__(self, row: Row) -> Row:
+        chunk: Chunk = row["chunk"]
+        if not chunk.failed:
+            try:
+                chunk = await indexing.describe(chunk, self.settings, self.captioner, self.summarizer)
+            except Exception as error:  # noqa: BLE001 - the row boundary
+                chunk = chunk.fail("describe", error)
+        return {"chunk": chunk}
+
+
+class StoreChunks:
+    """n -> 1, adds vectors and writes the pixels as fragments."""
+
+    def __init__(self, config: Config) -> None:
+        self.database = config.index.database
+        self.embedder = open_embedder(config)
+
+    def __call__(self, batch: Row) -> Row:
+        chunks: list[Chunk] = list(batch["chunk"])
+        fragments = ""
+        try:
+            chunks = indexing.embed(chunks, self.embedder)
+            pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
+            if pixels.num_rows:
+                fragments = write_frame_fragments(self.database, pixels)
+        except Exception as error:  # noqa: BLE001 - the row boundary: all of these chunks are left for the next run
+            chunks = [chunk.fail("store", error) for chunk in chunks]
+        return {"stored": [Stored(tuple(replace(chunk, frames=()) for chunk in chunks), fragments)]}
+
+
+class FinishFilms:
+    """1 -> 1, adds a film's summary and logs."""
+
+    def __init__(self, config: Config) -> None:
+        self.settings = indexing.settings(config)
+        self.library = Library.open(config.index.database)
+        _, self.summarizer = open_engines(config)
+        self.embedder = open_embedder(config)
+
+    async def __call__(self, row: Row) -> Row:
+        video: Row = row["video"]
+        try:
+            finished = await finish_film(video, self.settings, self.library, self.summarizer, self.embedder)
+        except Exception as error:  # noqa: BLE001 - the row boundary
+            finished = Finished(video, failure=rows.failure_row(video, FILM, Failure.of("finish", error)))
+        return {"finished": finished}
+
+
+def open_engines(config: Config) -> tuple[Engine, Engine]:
+    """The captioner's and the summarizer's engines; the same one where the roles share a model."""
+    summarizer = open_engine(config.chat_model("summarizer"))
+    if config.roles["captioner"] == config.roles["summarizer"]:
+        return summarizer, summarizer
+    captioner = config.chat_model("captioner")
+    return (summarizer if isinstance(captioner, VllmModel) else open_engine(captioner)), summarizer
+
+
+def open_embedder(config: Config) -> Embedder:
+    """The embedder that the config names."""
+    model = config.embedding_model()
+    return Embedder(model.source, device=model.device, batch_size=model.batch_size, query_prefix=model.query_prefix)
+
+
+def pool(config: Config, stage: Stage) -> dict[str, Any]:
+    """Arguments of a Ray Data stage that holds something open."""
+    return {
+        "fn_constructor_args": (config,),
+        "num_cpus": stage.cpus,
+        "num_gpus": stage.gpus or None,
+        "compute": ray.data.ActorPoolStrategy(min_size=stage.actors_min, max_size=stage.actors_max),
+    }
+
+
+def async_pool(config: Config, stage: Stage) -> dict[str, Any]:
+    """The same for a stage whose actors work on several rows at a time."""
+    compute = ray.data.ActorPoolStrategy(
+        min_size=stage.actors_min,
+        max_size=stage.actors_max,
+        max_tasks_in_flight_per_actor=stage.chunks_in_flight + 1,
+        max_concurrent_calls_per_actor=stage.chunks_in_flight,
+    )
+    return pool(config, stage) | {"compute": compute}
+
+
+def make_plan(config: Config, settings: Settings, library: Library | None) -> planning.Plan:
+    """What is left to do, by the tables as they are."""
+    films = planning.list_films(config.index.library)
+    if library is None:
+        return planning.Plan(tuple(films), (), ())
+    return planning.plan(films, library.videos(), library.chunk_markers().values(), library.failures(), settings)
+
+
+def make_demo_films(config: Config) -> None:
+    """Draw toytown's films where the config asks for them and its library is not there yet."""
+    toytown = config.index.toytown
+    if toytown is not None and not Path(config.index.library).exists():
+        say(f"drawing {toytown.films} films of {toytown.minutes:g} minutes into {config.index.library}")
+        write_library(Path(config.index.library), films=toytown.films, minutes=toytown.minutes, seed=toytown.seed)
+
+
+def connect_ray() -> None:
+    """Join the cluster that the environment names, or start one in this process; never listen to the outside."""
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        ray.init(include_dashboard=False, log_to_driver=False)
+    data = ray.data.DataContext.get_current()
+    data.actor_init_retry_on_errors = True  # an engine that fails to boot is tried again,
+    data.actor_init_max_retries = 3  # and not for ever
+    data.max_consecutive_actor_init_deaths = 3
+    data.enable_progress_bars = sys.stderr.isatty()
+
+
+def report(progress: Progress, plan: planning.Plan, config: Config) -> int:
+    """Print the last lines and write report.json beside the tables; 1 where something failed, else 0."""
+    report = progress.report(config)
+    storage.write_bytes(storage.join(config.index.database, "report.json"), json.dumps(report, indent=2).encode())
+    say(progress.line())
+    for what, count in sorted(progress.failures.items()):
+        say(f"failed: {count} x {what}")
+    say(f"report: {storage.join(config.index.database, 'report.json')}")
+    return 1 if progress.failures or plan.given_up else 0
+
+
+def say(line: str) -> None:
+    """Print a line at once: the output of a Ray job is read while it runs."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""What indexing a plan would take, before any model is called: `--plan`."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from loupe import media, storage
+from loupe.indexing import Film, Settings
+from loupe.planning import Plan
+from schemas.messages import Usage
+
+PIXELS_PER_TOKEN = 32 * 32
+"""Qwen3-VL's: patches of 16 px, merged two by two. Other models differ; the estimate says so."""
+CHARACTERS_PER_TOKEN = 4
+CAPTION_TOKENS = 120
+SUMMARY_TOKENS = 150
+READERS = 16
+"""Headers read at a time: a header is a few ranged reads, most of the time spent waiting."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a film's header says; None where it cannot be read."""
+
+    seconds: float
+    pixels: int
+
+
+def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
+    """Films, hours, frames, and upper bounds of requests, tokens and dollars: as if no caption could be shared."""
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(lambda film: read_header(film, settings), plan.pending))
+    headers = [header for header in found if header is not None]
+    index = settings.config.index
+    frames = sum(math.ceil(header.seconds * index.fps) for header in headers)
+    chunks = sum(math.ceil(header.seconds / index.chunk_seconds) for header in headers)
+    prompt = len(settings.caption_prompt.text) / CHARACTERS_PER_TOKEN
+    image_tokens = sum(math.ceil(h.seconds * index.fps) * h.pixels / PIXELS_PER_TOKEN for h in headers)
+    captions = Usage(prompt_tokens=round(frames * prompt + image_tokens), completion_tokens=frames * CAPTION_TOKENS)
+    summaries = Usage(prompt_tokens=frames * CAPTION_TOKENS, completion_tokens=chunks * SUMMARY_TOKENS)
+    return {
+        "films_to_index": len(plan.pending),
+        "films_finished": len(plan.finished),
+        "films_given_up": len(plan.given_up),
+        "films_unreadable": len(found) - len(headers),
+        "hours": round(sum(header.seconds for header in headers) / 3600, 2),
+        "chunks": chunks,
+        "frames": frames,
+        "prompt_tokens_at_most": captions.prompt_tokens + summaries.prompt_tokens,
+        "completion_tokens_at_most": captions.completion_tokens + summaries.completion_tokens,
+        "cost_usd_at_most": round(
+            settings.config.cost(captions, "captioner") + settings.config.cost(summaries, "summarizer"), 2
+        ),
+        "assumed": f"{PIXELS_PER_TOKEN} pixels a token, {CAPTION_TOKENS} tokens a caption, no caption shared",
+    }
+
+
+def read_header(film: Film, settings: Settings) -> Header | None:
+    """A film's length and the size at which its frames are sent."""
+    try:
+        with storage.open_seekable(film.uri) as file:
+            info = media.probe(file)
+    except (media.MediaError, storage.StorageError):
+        return None
+    shrink = min(1.0, settings.config.index.long_side / max(info.width, info.height))
+    return Header(info.duration_ms / 1000, round(info.width * shrink) * round(info.height * shrink))
