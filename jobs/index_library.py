@@ -20,7 +20,7 @@ import ray
 import ray.data
 import tyro
 from loupe.benchmarks.toytown.film import write_library
-from loupe.embedding import Embedder
+from loupe.embedding import open_embedder
 from loupe.engines.open import open_engine
 from loupe.library import CommitBatch, Library, LibraryError, write_frame_fragments
 
@@ -107,7 +107,7 @@ def run(config: Config, before_commit: Commit | None = None) -> int:
             if before_commit is not None:
                 before_commit(step)
 
-        library = Library.open(config.index.database, open_embedder(config).dimensions, create=True, before_commit=check)
+        library = Library.open(config.index.database, open_embedder(config.embedding_model()).dimensions, create=True, before_commit=check)
         plan = make_plan(config, settings, library)
         say(
             f"{len(plan.pending)} films to index, {len(plan.finished)} finished before, "
@@ -254,7 +254,7 @@ class StoreChunks:
 
     def __init__(self, config: Config) -> None:
         self.database = config.index.database
-        self.embedder = open_embedder(config)
+        self.embedder = open_embedder(config.embedding_model())
 
     def __call__(self, batch: Row) -> Row:
         chunks: list[Chunk] = list(batch["chunk"])
@@ -276,7 +276,7 @@ class FinishFilms:
         self.settings = indexing.settings(config)
         self.library = Library.open(config.index.database)
         _, self.summarizer = open_engines(config)
-        self.embedder = open_embedder(config)
+        self.embedder = open_embedder(config.embedding_model())
 
     async def __call__(self, row: Row) -> Row:
         video: Row = row["video"]
@@ -294,12 +294,6 @@ def open_engines(config: Config) -> tuple[Engine, Engine]:
         return summarizer, summarizer
     captioner = config.chat_model("captioner")
     return (summarizer if isinstance(captioner, VllmModel) else open_engine(captioner)), summarizer
-
-
-def open_embedder(config: Config) -> Embedder:
-    """The embedder that the config names."""
-    model = config.embedding_model()
-    return Embedder(model.source, device=model.device, batch_size=model.batch_size, query_prefix=model.query_prefix)
 
 
 def pool(config: Config, stage: Stage) -> dict[str, Any]:

@@ -98,8 +98,17 @@ class EmbeddingModel(Model):
     query_prefix: str = ""
 
 
+class HashingModel(Model):
+    """No model: words hashed into numbers, for tests of everything around an embedder."""
+
+    engine: Literal["hashing"]
+    source: str = "words"
+    dimensions: int = Field(default=64, ge=2)
+
+
+EmbedderModel = EmbeddingModel | HashingModel
 ChatModel = LocalModel | OpenAIModel | VllmModel | ScriptedModel
-AnyModel = Annotated[ChatModel | EmbeddingModel, Field(discriminator="engine")]
+AnyModel = Annotated[ChatModel | EmbedderModel, Field(discriminator="engine")]
 
 
 class Stage(Section):
@@ -168,20 +177,20 @@ class Config(Section):
         for role, name in self.roles.items():
             if name not in self.models:
                 raise ValueError(f"role {role} names the model {name!r}, which is not among: {', '.join(self.models)}")
-            if (role == "embedder") != isinstance(self.models[name], EmbeddingModel):
+            if (role == "embedder") != isinstance(self.models[name], EmbedderModel):
                 raise ValueError(f"role {role} cannot be done by {name!r}: its engine is {self.models[name].engine}")
         return self
 
     def chat_model(self, role: Role) -> ChatModel:
         """The model that writes for a role. Raises ConfigError where the role has none."""
         model = self._model(role)
-        assert not isinstance(model, EmbeddingModel)  # _roles_name_models
+        assert not isinstance(model, EmbedderModel)  # _roles_name_models
         return model
 
-    def embedding_model(self) -> EmbeddingModel:
+    def embedding_model(self) -> EmbedderModel:
         """The model that embeds. Raises ConfigError where there is none."""
         model = self._model("embedder")
-        assert isinstance(model, EmbeddingModel)  # _roles_name_models
+        assert isinstance(model, EmbedderModel)  # _roles_name_models
         return model
 
     def cost(self, usage: Usage, role: Role) -> float:
@@ -189,7 +198,7 @@ class Config(Section):
         price = self.chat_model(role).price
         return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1e6
 
-    def _model(self, role: Role) -> ChatModel | EmbeddingModel:
+    def _model(self, role: Role) -> ChatModel | EmbedderModel:
         if role not in self.roles:
             raise ConfigError(f"the config gives nobody the role {role!r}")
         return self.models[self.roles[role]]
