@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
 READY := .venv/.ready
+SQL := $(PY) -m loupe.sql --database data/demo/database
 export HF_HUB_OFFLINE ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -15,8 +16,16 @@ $(READY): pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $(READY)
 
+# The films, the index job on a Ray cluster of its own, and what can be asked of the tables.
 demo: $(READY)
-	$(PY) -m loupe.demo
+	$(PY) -m loupe.benchmarks.toytown data/demo --films 3 --minutes 5 --seed 1
+	$(PY) infra/local_cluster.py run -- ray job submit --working-dir . -- python jobs/index_library.py \
+	    --library "$(CURDIR)/data/demo/films" --database "$(CURDIR)/data/demo/database"
+	$(SQL) "select video_id, duration_ms // 1000 as seconds, chunk_count as chunks, summary from videos"
+	$(SQL) "select place, count(*) as frames, count(same_as_ts_ms) as shared from captions where place <> '' group by place order by frames desc"
+	$(SQL) "select video_id, sign, min(ts_ms) // 1000 as first_second, count(*) as frames from (select video_id, ts_ms, unnest(on_screen_text) as sign from captions) group by all order by frames desc limit 8"
+	$(PY) -m loupe.search --database data/demo/database "a red person jumps"
+	$(PY) -m loupe.search --database data/demo/database --level transcripts "where is the harbour"
 
 test: $(READY)
 	$(PY) -m pytest -m 'not vllm'

@@ -24,7 +24,6 @@ from loupe.embedding import open_embedder
 from loupe.engines.open import open_engine
 from loupe.library import CommitBatch, Library, LibraryError, write_frame_fragments
 
-from jobs.vllm_captions import caption_with_vllm
 from loupe import config as configs
 from loupe import indexing, planning, rows, storage
 from loupe.config import Config, ConfigError, Stage, VllmModel
@@ -145,6 +144,8 @@ def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
     chunks = chunks.repartition(target_num_rows_per_block=1)  # so that one long film fills a cluster
     chunks = chunks.map(SampleFrames, **pool(config, stages.sample))  # 1 -> 1, adds 60 frames
     if isinstance(config.chat_model("captioner"), VllmModel):
+        from jobs.vllm_captions import caption_with_vllm  # only where vLLM is installed
+
         chunks = caption_with_vllm(chunks, config)  # 1 -> 1, adds a caption a frame, on GPU workers
     chunks = chunks.map(DescribeChunks, **async_pool(config, stages.describe))  # 1 -> 1, adds captions and a summary
     stored = chunks.map_batches(  # n -> 1, adds vectors; the pixels go to storage, uncommitted
