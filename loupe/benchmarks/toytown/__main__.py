@@ -1,0 +1,93 @@
+"""Makes films, their truth and questions: `python -m loupe.benchmarks.toytown OUT --films 3 --minutes 5 --seed 1`."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tyro
+
+from loupe.benchmarks.toytown.facts import Facts
+from loupe.benchmarks.toytown.film import write_mp4, write_srt
+from loupe.benchmarks.toytown.questions import draw_questions
+from loupe.benchmarks.toytown.screenplay import Film
+from loupe.benchmarks.toytown.truth import truth_of
+from loupe.benchmarks.toytown.writing import TOYTOWN_VERSION, write_film
+from schemas.questions import QUESTIONS, Question
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A set of toytown films. The same settings give the same films; those that are there already are kept."""
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder to write to: films/, truth.jsonl and questions.parquet."""
+    films: int = 3
+    """How many films."""
+    minutes: float = 5
+    """How long each is."""
+    seed: int = 1
+    """What the films are drawn from."""
+    questions: int = 24
+    """Questions a film, at most."""
+
+
+def main(settings: Settings) -> None:
+    folder = settings.out / "films"
+    folder.mkdir(parents=True, exist_ok=True)
+    films = [write_film(settings.seed, index, settings.minutes) for index in range(settings.films)]
+    questions = [question for index, film in enumerate(films) for question in _questions(film, index, settings)]
+    for film in films:
+        sys.stdout.write(f"{_video(film)}: {_make(film, folder)}\n")
+    _write_truth(films, settings.out / "truth.jsonl")
+    _write_questions(questions, settings.out / "questions.parquet")
+    sys.stdout.write(f"{len(films)} films, {len(questions)} questions in {settings.out}\n")
+
+
+def _video(film: Film) -> str:
+    """A film's video_id, if `films/` is the library's root."""
+    return f"{film.name}.mp4"
+
+
+def _make(film: Film, folder: Path) -> str:
+    """Write what of a film is not there; the video comes last, so that its presence tells that all is there."""
+    path = folder / _video(film)
+    if path.exists():
+        return "is there"
+    if film.subtitles:
+        write_srt(film, path.with_suffix(".srt"))
+    write_mp4(film, path)
+    return f"made, {film.duration_ms / 60_000:g} minutes, {len(film.scenes)} scenes"
+
+
+def _questions(film: Film, index: int, settings: Settings) -> list[Question]:
+    rng = np.random.default_rng((settings.seed, index))
+    return draw_questions(Facts(truth_of(film)), _video(film), rng, settings.questions)
+
+
+def _write_truth(films: Sequence[Film], path: Path) -> None:
+    """One JSON object a line: the film itself first, then its rows in order of time."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w") as file:
+        for film in films:
+            about = {"kind": "film", "start_ms": 0, "end_ms": film.duration_ms}
+            about |= {"version": TOYTOWN_VERSION, "seed": film.seed, "subtitles": film.subtitles}
+            for row in (about, *(row.as_json() for row in truth_of(film))):
+                file.write(json.dumps({"video": _video(film), **row}) + "\n")
+    os.replace(part, path)
+
+
+def _write_questions(questions: Sequence[Question], path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    pq.write_table(pa.Table.from_pylist([question.as_row() for question in questions], schema=QUESTIONS), part)
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
