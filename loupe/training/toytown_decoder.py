@@ -1,0 +1,195 @@
+"""The decoder's side of the tiny VLM: batches of tasks over pictures whose tokens the trained tower made once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from loupe.training.sft import IGNORED, Batch, expand
+from loupe.training.tower import BatchedTower
+from loupe.training.toytown_pictures import Pool, jittered
+from loupe.training.toytown_tasks import (
+    Task,
+    ask_task,
+    caption_task,
+    chunk_task,
+    video_task,
+)
+from schemas.messages import Image
+
+ROWS, COLUMNS = 6, 8
+"""Tokens of a picture, as the decoder sees them."""
+
+
+def positions(ids: Tensor, image_id: int) -> Tensor:
+    """Qwen3-VL's positions (3, n) of a sequence: text counts on, a picture spans rows and columns from one start."""
+    out = torch.empty(3, len(ids), dtype=torch.long)
+    grid = torch.stack(
+        [torch.zeros(ROWS * COLUMNS), torch.arange(ROWS).repeat_interleave(COLUMNS), torch.arange(COLUMNS).repeat(ROWS)]
+    ).long()
+    is_image = (ids == image_id).tolist()
+    at, now = 0, 0
+    while at < len(ids):
+        if is_image[at]:
+            out[:, at : at + ROWS * COLUMNS] = grid + now
+            at, now = at + ROWS * COLUMNS, now + max(ROWS, COLUMNS)
+            continue
+        end = is_image.index(True, at) if True in is_image[at:] else len(ids)
+        out[:, at:end] = torch.arange(end - at) + now
+        now, at = now + end - at, end
+    return out
+
+
+class TaskEncoder:
+    """Tasks as token ids and labels; prompts are cached by their text."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.image_id = int(tokenizer.convert_tokens_to_ids("<|image_pad|>"))
+        self.end = int(tokenizer.eos_token_id)
+
+    def ids(self, task: Task) -> tuple[list[int], list[int]]:
+        """The prompt's ids with its pictures' tokens, and the target's with the end of the turn."""
+        chat = [
+            {
+                "role": message.role,
+                "content": [
+                    {"type": "image"} if isinstance(part, Image) else {"type": "text", "text": part.text}
+                    for part in message.parts()
+                ],
+            }
+            for message in task.messages
+        ]
+        prompt = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        prompt = expand(prompt, [ROWS * COLUMNS] * len(task.stills))
+        encoded = self.tokenizer([prompt, task.target], add_special_tokens=False).input_ids
+        return encoded[0], [*encoded[1], self.end]
+
+    def batch(self, tasks: Sequence[Task]) -> dict[str, Tensor]:
+        """Ids, labels (B, n) and positions (3, B, n), padded on the right, and whether a token is a picture's."""
+        pairs = [self.ids(task) for task in tasks]
+        width = max(len(prompt) + len(target) for prompt, target in pairs)
+        ids = torch.zeros(len(tasks), width, dtype=torch.long)
+        labels = torch.full_like(ids, IGNORED)
+        places = torch.zeros(3, len(tasks), width, dtype=torch.long)
+        for row, (prompt, target) in enumerate(pairs):
+            whole = torch.tensor([*prompt, *target])
+            ids[row, : len(whole)] = whole
+            labels[row, len(prompt) : len(whole)] = whole[len(prompt) :]
+            places[:, row, : len(whole)] = positions(whole, self.image_id)
+        return {"input_ids": ids, "labels": labels, "position_ids": places, "is_image": ids == self.image_id}
+
+
+class FeaturePool(Pool):
+    """A pool that keeps, of each picture, what the tower makes of it: float16 (levels, tokens, hidden)."""
+
+    def __init__(self, seed: int, tower: BatchedTower, keep: int = 12_000, first: int = 512) -> None:
+        self.tower = tower
+        self.features: list[Tensor] = []
+        self.jitter = np.random.default_rng([seed, 1])
+        super().__init__(seed, keep, first)
+
+    def add(self, count: int) -> None:
+        before = self.made
+        super().add(count)
+        slots = [(before + i) % self.keep for i in range(count)]
+        for at in range(0, count, 32):
+            some = slots[at : at + 32]
+            pictures = np.stack([self.items[slot].picture for slot in some])
+            with torch.no_grad():
+                device = next(self.tower.tower.parameters()).device
+                merged, deep = self.tower(torch.from_numpy(jittered(pictures, self.jitter)).to(device))
+            for slot, feature in zip(some, torch.stack([merged, *deep], 1).half().cpu(), strict=True):
+                if slot < len(self.features):
+                    self.features[slot] = feature
+                else:
+                    self.features.append(feature)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How many captions make a batch, and how often which other kind of task comes beside them."""
+
+    captions: int
+    shares: Mapping[str, float]
+
+
+class TaskBatches:
+    """Endless updates for one process: a batch of captions and one of another kind each."""
+
+    def __init__(self, pool: FeaturePool, encoder: TaskEncoder, mix: Mix, seed: Sequence[int], fresh: int = 8) -> None:
+        self.pool, self.encoder, self.mix, self.fresh = pool, encoder, mix, fresh
+        self.rng = np.random.default_rng(list(seed))
+
+    def __iter__(self) -> Iterator[Sequence[Batch]]:
+        while True:
+            self.pool.add(self.fresh)
+            yield [self._with_features(tasks) for tasks in (self.captions(), self.other()) if tasks]
+
+    def _pictures(self, count: int) -> list[int]:
+        return [int(i) for i in self.rng.integers(len(self.pool.items), size=count)]
+
+    def _with_features(self, tasks: Sequence[Task]) -> dict[str, Any]:
+        batch: dict[str, Any] = self.encoder.batch(tasks)
+        shown = [self.pool.features[i] for task in tasks for i in task.stills]
+        if shown:
+            batch["features"] = torch.stack(shown)
+        return batch
+
+    def captions(self) -> list[Task]:
+        """Captions of about equal length: those of stills with about as many people."""
+        at = self._pictures(4 * self.mix.captions)
+        at.sort(key=lambda i: len(self.pool.items[i].still.actors))
+        part = int(self.rng.integers(4)) * self.mix.captions
+        chosen = at[part : part + self.mix.captions]
+        return [caption_task(self.pool.items[i].still, i) for i in chosen]
+
+    def _ask(self, frames: int) -> Task:
+        at = self._pictures(frames)
+        return ask_task(self.rng, [self.pool.items[i].still for i in at], at)
+
+    def other(self) -> list[Task]:
+        """A batch of another kind than captions, of about the same cost."""
+        rng, kinds = self.rng, list(self.mix.shares)
+        match kinds[int(rng.choice(len(kinds), p=list(self.mix.shares.values())))]:
+            case "ask 1":
+                return [self._ask(1) for _ in range(16)]
+            case "ask 2-4":
+                frames = int(rng.integers(2, 5))
+                return [self._ask(frames) for _ in range(16 // frames)]
+            case "ask 5-16":
+                frames = int(rng.integers(5, 17))
+                return [self._ask(frames) for _ in range(max(1, 16 // frames))]
+            case "chunk":
+                return [chunk_task(rng, int(rng.integers(1, 9))) for _ in range(4)]
+            case "long chunk":
+                return [chunk_task(rng, int(rng.integers(10, 45)))]
+            case "film":
+                return [video_task(rng, int(rng.integers(1, 6))) for _ in range(3)]
+        return []
+
+
+def decoder_loss(model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+    """The loss of a batch of tasks: what model_loss gives, with the tower's work done before."""
+    decoder, seen = model.model.language_model, batch["is_image"]
+    embedded = decoder.embed_tokens(batch["input_ids"])
+    deep = None
+    if "features" in batch:
+        features = batch["features"].to(embedded.dtype)
+        embedded = embedded.masked_scatter(seen[..., None], features[:, 0])
+        deep = [features[:, level].flatten(0, 1) for level in range(1, features.shape[1])]
+    out = decoder(
+        inputs_embeds=embedded,
+        position_ids=batch["position_ids"],
+        visual_pos_masks=seen if deep else None,
+        deepstack_visual_embeds=deep,
+        use_cache=False,
+    ).last_hidden_state
+    labels = batch["labels"]
+    wanted = labels[:, 1:] != IGNORED
+    logits = model.lm_head(out[:, :-1][wanted])
+    targets = labels[:, 1:][wanted]
+    return nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
