@@ -8,7 +8,9 @@ right, and only then names that lead to it.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -85,8 +87,7 @@ def _of_answers(
     if template.evenly:
         values[template.evenly] = [_pick(rng, values[template.evenly])]
     by_value: dict[str, list[tuple[Names, Found]]] = defaultdict(list)
-    for _ in range(TRIES):
-        tried: Names = {name: _pick(rng, choices) for name, choices in values.items()}
+    for tried in _choices(rng, values):
         if answer := template.solve(facts, tried, ()):
             by_value[answer.value].append((tried, answer))
     possible = sorted(by_value)
@@ -112,6 +113,15 @@ def _of_answers(
         value = _pick(rng, possible)
     names, found = _pick_pair(rng, by_value[value])
     return names, found, options
+
+
+def _choices(rng: np.random.Generator, values: Mapping[str, Sequence[str]]) -> Iterator[Names]:
+    """Every choice of names where there are few, and some of them where there are many."""
+    if prod(len(choices) for choices in values.values()) <= TRIES:
+        yield from (dict(zip(values, chosen, strict=True)) for chosen in product(*values.values()))
+        return
+    picked = {name: rng.integers(len(choices), size=TRIES).tolist() for name, choices in values.items()}
+    yield from ({name: values[name][at[number]] for name, at in picked.items()} for number in range(TRIES))
 
 
 def _of_pool(
