@@ -32,7 +32,11 @@ LOGICAL_CPUS = max(4, os.cpu_count() or 1)
 def environment() -> dict[str, str]:
     """This process's environment with our Python first, and Ray's authentication said explicitly."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | os.environ | {"PATH": path}
+    return (
+        {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        | os.environ
+        | {"PATH": path}
+    )
 
 
 def start_head(port: int, dashboard_port: int, temp_dir: str, log: Path) -> subprocess.Popen[bytes]:

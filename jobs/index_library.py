@@ -9,9 +9,10 @@ Run `python jobs/index_library.py --config C --library L --database D`, alone or
 
 import json
 import os
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,32 +20,24 @@ from typing import Annotated, Any
 import ray
 import ray.data
 import tyro
-from loupe.benchmarks.toytown.film import write_library
-from loupe.embedding import open_embedder
-from loupe.engines.open import open_engine
-from loupe.library import CommitBatch, Library, LibraryError, write_frame_fragments
-
 from loupe import config as configs
 from loupe import indexing, planning, rows, storage
+from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, Stage, VllmModel
+from loupe.embedding import open_embedder
+from loupe.engines.open import open_engine
 from loupe.engines.protocol import Engine
 from loupe.estimating import estimate
 from loupe.finishing import Finished, films_to_finish, finish_film
 from loupe.indexing import FILM, Chunk, Failure, Film, Settings
 from loupe.lease import Lease, LeaseError
+from loupe.library import Library, LibraryError, write_frame_fragments
+from loupe.library.tables import BeforeCommit, nothing
 from loupe.progress import Progress
 
 Row = dict[str, Any]
-Commit = Callable[[str], None]
-"""What is called before each commit step, with its name; raises to stop it."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Some chunks whose pixels lie in storage as Lance fragments that nobody has committed yet."""
-
-    chunks: tuple[Chunk, ...]
-    fragments: str
+ChunksOf = Callable[[Sequence[Film], Settings], Iterable[Stored]]
+Finish = Callable[[Sequence[Row], Settings], Iterable[Sequence[Finished]]]
 
 
 @dataclass(frozen=True)
@@ -93,51 +86,46 @@ def print_plan(config: Config) -> int:
     return 0
 
 
-def run(config: Config, before_commit: Commit | None = None) -> int:
-    """Index what is left of the library; see main for what is returned. `before_commit` is for tests of crashes."""
-    connect_ray()
+def run(
+    config: Config,
+    *,
+    before_commit: BeforeCommit = nothing,
+    chunks_of: ChunksOf | None = None,
+    finish: Finish | None = None,
+) -> int:
+    """Index what is left of the library; see main for what is returned.
+
+    `before_commit` is called with the name of each commit step. `chunks_of` and `finish` take a film and a row of
+    `videos` through the stages: on Ray, unless others are given.
+    """
     settings = indexing.settings(config)
     make_demo_films(config)
-    storage.require_folder(config.index.library)
     with Lease.acquire(config.index.database, ttl_s=config.index.lease_seconds) as lease:
 
         def check(step: str) -> None:
             lease.check()
-            if before_commit is not None:
-                before_commit(step)
+            before_commit(step)
 
-        library = Library.open(config.index.database, open_embedder(config.embedding_model()).dimensions, create=True, before_commit=check)
+        dimensions = open_embedder(config.embedding_model()).dimensions
+        library = Library.open(config.index.database, dimensions, create=True, before_commit=check)
         plan = make_plan(config, settings, library)
         say(
             f"{len(plan.pending)} films to index, {len(plan.finished)} finished before, "
-            f"{len(plan.given_up)} given up before (see the table failures)"
+            f"{len(plan.given_up)} given up before"
         )
         total = sum(film.size for film in plan.pending)
         with Progress(len(plan.pending), total, len(plan.finished), config.index.progress_seconds) as progress:
             if plan.pending:
-                index_chunks(plan, settings, library, progress)
-                finish_films(plan, settings, library, progress)
+                commit_chunks((chunks_of or pipeline)(plan.pending, settings), settings, library, progress)
+                ready = films_to_finish(plan.pending, library, settings)
+                commit_films((finish or finish_on_ray)(ready, settings), library, progress)
                 library.optimize()
         return report(progress, plan, config)
 
 
-def index_chunks(plan: planning.Plan, settings: Settings, library: Library, progress: Progress) -> None:
-    """Films -> chunks -> ... -> the tables, committed in bulk as they arrive."""
-    index = settings.config.index
-    waiting: list[Stored] = []
-    last = time.monotonic()
-    for stored in pipeline(plan.pending, settings):
-        waiting.append(stored)
-        progress.add(stored.chunks)
-        full = sum(len(each.chunks) for each in waiting) >= index.commit_chunks
-        if full or time.monotonic() - last > index.commit_seconds:
-            commit(waiting, settings, library)
-            waiting, last = [], time.monotonic()
-    commit(waiting, settings, library)
-
-
 def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
     """The data-flow picture above, down to the vectors; comes out in any order."""
+    connect_ray()
     config, stages = settings.config, settings.config.index.stages
     data = ray.data.from_items([{"film": film} for film in films], override_num_blocks=min(len(films), 256))
     chunks = data.flat_map(SplitFilms, **pool(config, stages.split))  # 1 film -> 60 chunks an hour
@@ -155,46 +143,13 @@ def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
         yield from batch["stored"]
 
 
-def finish_films(plan: planning.Plan, settings: Settings, library: Library, progress: Progress) -> None:
-    """Films whose chunks are all in the tables -> their logs and global summary -> the tables."""
-    names = {film.video_id for film in plan.pending}
-    videos = [row for name, row in library.videos().items() if name in names]
-    ready = films_to_finish(videos, library.chunk_markers().values(), library.failures(), settings)
-    if not ready:
-        return
-    data = ray.data.from_items([{"video": row} for row in ready], override_num_blocks=min(len(ready), 256))
-    stage = settings.config.index.stages.describe
-    finished = data.map(FinishFilms, fn_constructor_args=(settings.config,), **async_pool(stage))
-    for batch in finished.iter_batches(batch_size=256):
-        films: list[Finished] = list(batch["finished"])
-        progress.add_films(films)
-        whole = [film.row for film in films if film.failure is None]
-        library.put_videos(whole)
-        for row in whole:
-            library.delete_chunks_after(row["video_id"], row["chunk_count"])
-        library.put_failures([film.failure for film in films if film.failure is not None])
-
-
-def commit(waiting: Sequence[Stored], settings: Settings, library: Library) -> None:
-    """Write what some batches of chunks became: rows of whole chunks, reasons of failed ones."""
-    chunks = [chunk for stored in waiting for chunk in stored.chunks]
-    whole = [chunk for chunk in chunks if not chunk.failed]
-    changed = [chunk for chunk in whole if not chunk.unchanged]
-    before = library.videos()
-    videos = {chunk.film.video_id: rows.video_row(chunk, settings) for chunk in whole}
-    library.put_videos([{**before.get(name, {}), **row} for name, row in videos.items()])
-    library.commit(
-        CommitBatch(
-            fragments=tuple(stored.fragments for stored in waiting if stored.fragments),
-            captions=[row for chunk in changed for row in rows.caption_rows(chunk)],
-            transcripts=[row for chunk in changed for row in rows.transcript_rows(chunk)],
-            chunks=[rows.chunk_row(chunk) for chunk in changed],
-        )
-    )
-    library.replace_failures(
-        [(chunk.film.video_id, chunk.index) for chunk in chunks],
-        [row for chunk in chunks for row in rows.failure_rows(chunk)],
-    )
+def finish_on_ray(videos: Sequence[Row], settings: Settings) -> Iterator[Sequence[Finished]]:
+    """Films whose chunks are all in the tables -> their logs and global summary."""
+    if videos:
+        data = ray.data.from_items([{"video": row} for row in videos], override_num_blocks=min(len(videos), 256))
+        finished = data.map(FinishFilms, **async_pool(settings.config, settings.config.index.stages.describe))
+        for batch in finished.iter_batches(batch_size=256):
+            yield list(batch["finished"])
 
 
 # The stages: each holds what is costly to open, and calls functions that are tested elsewhere. What goes wrong
@@ -331,14 +286,18 @@ def make_demo_films(config: Config) -> None:
     toytown = config.index.toytown
     if toytown is not None and not Path(config.index.library).exists():
         say(f"drawing {toytown.films} films of {toytown.minutes:g} minutes into {config.index.library}")
-        write_library(Path(config.index.library), films=toytown.films, minutes=toytown.minutes, seed=toytown.seed)
+        command = [sys.executable, "-m", "loupe.benchmarks.toytown", str(Path(config.index.library).parent)]
+        command += [f"--films={toytown.films}", f"--minutes={toytown.minutes:g}", f"--seed={toytown.seed}"]
+        subprocess.run(command, check=True)
 
 
 def connect_ray() -> None:
     """Join the cluster that the environment names, or start one in this process; never listen to the outside."""
     if not ray.is_initialized():
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        ray.init(include_dashboard=False, log_to_driver=False)
+        with warnings.catch_warnings():  # Ray forks only to start programs: nothing of Lance runs in the fork
+            warnings.filterwarnings("ignore", message=".*fork")
+            ray.init(include_dashboard=False, log_to_driver=False)
     data = ray.data.DataContext.get_current()
     data.actor_init_retry_on_errors = True  # an engine that fails to boot is tried again,
     data.actor_init_max_retries = 3  # and not for ever

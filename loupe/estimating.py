@@ -4,8 +4,10 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from loupe import media, storage
+from loupe import storage
 from loupe.indexing import Film, Settings
+from loupe.media.opening import MediaError
+from loupe.media.probing import probe
 from loupe.planning import Plan
 from schemas.messages import Usage
 
@@ -59,8 +61,8 @@ def read_header(film: Film, settings: Settings) -> Header | None:
     """A film's length and the size at which its frames are sent."""
     try:
         with storage.open_seekable(film.uri) as file:
-            info = media.probe(file)
-    except (media.MediaError, storage.StorageError):
+            info = probe(file)
+    except (MediaError, storage.StorageError):
         return None
     shrink = min(1.0, settings.config.index.long_side / max(info.width, info.height))
     return Header(info.duration_ms / 1000, round(info.width * shrink) * round(info.height * shrink))

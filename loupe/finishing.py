@@ -1,7 +1,7 @@
 """What makes a film complete: its logs and global summary, once all of its chunks are in the tables."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from loupe.config import digest
 from loupe.embedding import Embedder
 from loupe.engines.protocol import Engine
-from loupe.indexing import FILM, Settings
+from loupe.indexing import FILM, Film, Settings
 from loupe.library import ChunkMarker, Library
 from loupe.planning import PERMANENT
 from loupe.summarizing import LOGS, summarize_video
@@ -29,28 +29,23 @@ class Finished:
     """A row of `failures` instead, where the film could not be finished."""
 
 
-def films_to_finish(
-    videos: Iterable[Row],
-    markers: Sequence[ChunkMarker],
-    failures: Iterable[Mapping[str, Any]],
-    settings: Settings,
-) -> list[Row]:
-    """Rows of films whose every chunk is in the tables, or failed for good, with the lineage they shall have."""
+def films_to_finish(films: Iterable[Film], library: Library, settings: Settings) -> list[Row]:
+    """Rows of `videos` of films whose every chunk is in the tables or failed for good, with `wanted_lineage`."""
+    names = {film.video_id for film in films}
     lost = {
         (row["video_id"], row["chunk_index"])
-        for row in failures
+        for row in library.failures()
         if str(row["class"]).startswith(PERMANENT) and row["chunk_index"] != FILM
     }
     by_film: dict[str, list[ChunkMarker]] = {}
-    for marker in markers:
+    for marker in library.chunk_markers().values():
         by_film.setdefault(marker.video_id, []).append(marker)
     ready = []
-    for row in videos:
-        film = row["video_id"]
-        there = {marker.chunk_index for marker in by_film.get(film, ())}
+    for name, row in library.videos().items():
+        there = {marker.chunk_index for marker in by_film.get(name, ())}
         missing = set(range(row["chunk_count"])) - there
-        if there and all((film, index) in lost for index in missing):
-            ready.append({**row, "wanted_lineage": _lineage(by_film[film], settings)})
+        if name in names and there and all((name, index) in lost for index in missing):
+            ready.append({**row, "wanted_lineage": _lineage(by_film[name], settings)})
     return ready
 
 

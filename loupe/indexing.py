@@ -14,12 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from loupe import media, sharing, storage, subtitles, timeline
+from loupe import sharing, storage, subtitles, timeline
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import Config, digest
 from loupe.embedding import Embedder
 from loupe.engines.protocol import Engine, ParseError
 from loupe.library import ChunkMarker, Library
+from loupe.media.digest import packets_digest
+from loupe.media.opening import MediaError, Source
+from loupe.media.pictures import decode_jpeg, encode_jpeg
+from loupe.media.probing import VideoInfo, probe
+from loupe.media.sampling import SampleReport, sample_frames
+from loupe.media.text_tracks import embedded_subtitles
 from loupe.prompts import Prompt, load
 from loupe.summarizing import chunk_summary_request, parse_chunk_summary
 from schemas.messages import Usage
@@ -101,7 +107,7 @@ class Chunk:
     index: int
     start_ms: int = 0
     end_ms: int = 0
-    info: media.VideoInfo | None = None
+    info: VideoInfo | None = None
     chunk_count: int = 0
     lines: tuple[SpokenLine, ...] = ()
     lineage: str = ""
@@ -109,7 +115,6 @@ class Chunk:
     summary_lineage: str = ""
     frames: tuple[Frame, ...] = ()
     frames_are_new: bool = False
-    frame_count: int = 0
     damaged_packets: int = 0
     captions: tuple[Captioned, ...] = ()
     captions_are_new: bool = False
@@ -184,11 +189,11 @@ def settings(config: Config) -> Settings:
 def split(film: Film, settings: Settings) -> list[Chunk]:
     """One film -> its chunks, those left out whose tables already hold what this config would write.
 
-    Raises media.MediaError or storage.StorageError where the film cannot be opened.
+    Raises MediaError or storage.StorageError where the film cannot be opened.
     """
     started = time.monotonic()
     with storage.open_seekable(film.uri) as file:
-        info = media.probe(file)
+        info = probe(file)
         spoken = _lines(film, file)
     parts = timeline.chunks(info.duration_ms, settings.config.index.chunk_seconds)
     chunks = [
@@ -218,14 +223,14 @@ def _is_current(chunk: Chunk, settings: Settings) -> bool:
     )
 
 
-def _lines(film: Film, file: media.Source) -> list[SpokenLine]:
+def _lines(film: Film, file: Source) -> list[SpokenLine]:
     """Sidecars first; the film's own text tracks where there are none."""
     found: list[tuple[str, subtitles.Line]] = []
     for uri in film.sidecars:
         name = PurePosixPath(uri).name
         found += [(f"sidecar:{name}", line) for line in subtitles.parse(storage.read_bytes(uri))]
     if not film.sidecars:
-        found += [(f"track:{line.track}", line) for line in media.embedded_subtitles(file)]
+        found += [(f"track:{line.track}", line) for line in embedded_subtitles(file)]
     found.sort(key=lambda item: (item[1].start_ms, item[1].end_ms))
     return [
         SpokenLine(index, line.start_ms, line.end_ms, line.text, source) for index, (source, line) in enumerate(found)
@@ -235,7 +240,7 @@ def _lines(film: Film, file: media.Source) -> list[SpokenLine]:
 def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
     """Add the chunk's frames, or what the tables already hold of it.
 
-    Raises media.MediaError where not one frame can be decoded.
+    Raises MediaError where not one frame can be decoded.
     """
     started = time.monotonic()
     marker = chunk.marker
@@ -243,7 +248,7 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
         lineage = marker.lineage
     else:
         with storage.open_seekable(chunk.film.uri) as file:
-            lineage = digest(media.packets_digest(file, chunk.start_ms, chunk.end_ms), settings.sampler)
+            lineage = digest(packets_digest(file, chunk.start_ms, chunk.end_ms), settings.sampler)
     caption_lineage = settings.caption_lineage(lineage)
     chunk = replace(
         chunk,
@@ -253,7 +258,7 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
     )
     if marker is None or marker.lineage != lineage:
         return _decode(chunk, settings).timed("sample", started)
-    chunk = replace(chunk, frame_count=marker.frame_count, damaged_packets=marker.damaged_packets)
+    chunk = replace(chunk, damaged_packets=marker.damaged_packets)
     if marker.caption_lineage != caption_lineage:
         chunk = replace(chunk, frames=_stored_frames(chunk, library))
     elif marker.summary_lineage != chunk.summary_lineage:
@@ -266,21 +271,20 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
 def _decode(chunk: Chunk, settings: Settings) -> Chunk:
     index = settings.config.index
     times = timeline.grid(chunk.start_ms, chunk.end_ms, index.fps)
-    report = media.SampleReport()
+    report = SampleReport()
     frames = []
     with storage.open_seekable(chunk.film.uri) as file:
-        sampled = media.sample_frames(file, times, long_side=index.long_side, decoder=index.decoder, report=report)
+        sampled = sample_frames(file, times, long_side=index.long_side, decoder=index.decoder, report=report)
         for frame in sampled:
             height, width = frame.rgb.shape[:2]
-            jpeg = media.encode_jpeg(frame.rgb, quality=index.jpeg_quality)
+            jpeg = encode_jpeg(frame.rgb, quality=index.jpeg_quality)
             frames.append(Frame(frame.ts_ms, frame.pts_ms, width, height, jpeg))
     if not frames:
-        raise media.MediaError("truncated", f"no frame could be decoded from {chunk.start_ms} to {chunk.end_ms} ms")
+        raise MediaError("truncated", f"no frame could be decoded from {chunk.start_ms} to {chunk.end_ms} ms")
     return replace(
         chunk,
         frames=tuple(frames),
         frames_are_new=True,
-        frame_count=len(frames),
         damaged_packets=report.damaged_packets,
     )
 
@@ -317,7 +321,7 @@ def shares(chunk: Chunk, settings: Settings) -> list[int | None]:
     """For each frame the position of the frame whose caption it takes, None for its own."""
     if not settings.config.index.share_captions:
         return [None] * len(chunk.frames)
-    return sharing.share([media.decode_jpeg(frame.jpeg) for frame in chunk.frames])
+    return sharing.share([decode_jpeg(frame.jpeg) for frame in chunk.frames])
 
 
 async def caption_frames(chunk: Chunk, settings: Settings, captioner: Engine) -> Chunk:
@@ -382,7 +386,9 @@ def with_captions(
 async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) -> Chunk:
     """Add the chunk's summary, from the captions that frames have of their own and the spoken lines."""
     started = time.monotonic()
-    captions = [(row.ts_ms / 1000, row.caption.searchable_text()) for row in chunk.captions if row.same_as_ts_ms is None]
+    captions = [
+        (row.ts_ms / 1000, row.caption.searchable_text()) for row in chunk.captions if row.same_as_ts_ms is None
+    ]
     lines = [(line.start_ms / 1000, line.text) for line in chunk.lines]
     tokens = settings.config.index.summary_tokens
     request = chunk_summary_request(captions, lines, settings.summary_prompt, max_tokens=tokens)

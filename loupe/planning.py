@@ -90,4 +90,3 @@ def is_finished(film: Film, row: Mapping[str, Any], settings: Settings) -> bool:
     made_by = (row["sampler"], row["captioner"], row["summarizer"])
     wanted = (settings.sampler, settings.captioner, settings.film_summarizer)
     return row["status"] == "complete" and _same_object(film, row) and made_by == wanted
-

@@ -75,8 +75,8 @@ class Progress:
         share = min(self.bytes_done / self.total_bytes, 1.0)
         left = f"{self.seconds * (1 - share) / share:.0f} s left" if share > 0 else "no estimate yet"
         return (
-            f"{self.seconds:6.0f} s  films {self.counts['films']}/{self.films_pending}  chunks {self.counts['chunks']}  "
-            f"frames {frames}  captions {self.counts['captions']} ({self.counts['captions'] / self.seconds:.1f}/s)  "
+            f"{self.seconds:6.0f} s  films {self.counts['films']}/{self.films_pending}  "
+            f"chunks {self.counts['chunks']}  frames {frames}  captions {self.counts['captions']} ({self.counts['captions'] / self.seconds:.1f}/s)  "
             f"shared {self.counts['shared_captions']}  failures {self.failures.total()}  {left}"
         )
 
@@ -106,5 +106,4 @@ class Progress:
 
     def _print_now_and_then(self, seconds: float) -> None:
         while not self._stop.wait(seconds):
-            print(self.line(), file=sys.stderr, flush=True)  # noqa: T201 - the job's own voice
-
+            print(self.line(), file=sys.stderr, flush=True)

@@ -79,7 +79,7 @@ def chunk_row(chunk: Chunk) -> Row:
         "lineage": chunk.lineage,
         "caption_lineage": chunk.caption_lineage,
         "summary_lineage": chunk.summary_lineage,
-        "frame_count": chunk.frame_count,
+        "frame_count": len(chunk.captions),  # at least; the commit counts the frames that there are
         "shared_count": sum(row.same_as_ts_ms is not None for row in chunk.captions),
         "damaged_packets": chunk.damaged_packets,
         "prompt_tokens": chunk.usage.prompt_tokens,

@@ -74,9 +74,7 @@ async def summarize_video(
             logs = {name: join_log([line for one in summaries for line in getattr(one, name)]) for name in LOGS}
         if len(summaries) == 1:
             return summaries[0].model_copy(update=logs), usage
-        parts = [
-            (group[0][0], group[-1][1], one.summary) for group, one in zip(groups, summaries, strict=True)
-        ]
+        parts = [(group[0][0], group[-1][1], one.summary) for group, one in zip(groups, summaries, strict=True)]
 
 
 def join_log(lines: Sequence[LogEntry]) -> list[LogEntry]:

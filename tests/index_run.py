@@ -51,7 +51,9 @@ class Arguments:
 
 def config(library: str, database: str, **index: object) -> Config:
     """The scripted config over these places, with changed values of its index section."""
-    return Config.model_validate({**SCRIPTED, "index": SCRIPTED["index"] | {"library": library, "database": database} | index})
+    return Config.model_validate(
+        {**SCRIPTED, "index": SCRIPTED["index"] | {"library": library, "database": database} | index}
+    )
 
 
 def main() -> None:

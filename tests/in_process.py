@@ -1,0 +1,44 @@
+"""The index job without Ray: the same stages, one row after the other."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jobs import index_library
+from jobs.index_library import DescribeChunks, FinishFilms, SampleFrames, SplitFilms, StoreChunks
+from loupe.committing import Stored
+from loupe.config import Config
+from loupe.finishing import Finished
+from loupe.indexing import Film, Settings
+from loupe.library.tables import BeforeCommit, nothing
+
+
+def index(config: Config, before_commit: BeforeCommit = nothing) -> int:
+    """Run the job; its exit code."""
+    return index_library.run(config, before_commit=before_commit, chunks_of=chunks_of, finish=finish)
+
+
+def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
+    config = settings.config
+    split, sample, describe, store = (
+        stage(config) for stage in (SplitFilms, SampleFrames, DescribeChunks, StoreChunks)
+    )
+
+    def described() -> Iterator[Any]:
+        for film in films:
+            for row in split({"film": film}):
+                yield asyncio.run(describe(sample(row)))["chunk"]
+
+    waiting = []
+    for chunk in described():
+        waiting.append(chunk)
+        if len(waiting) == config.index.stages.store.chunks_in_flight:
+            yield from store({"chunk": waiting})["stored"]
+            waiting = []
+    if waiting:
+        yield from store({"chunk": waiting})["stored"]
+
+
+def finish(videos: Sequence[dict[str, Any]], settings: Settings) -> Iterator[Sequence[Finished]]:
+    stage = FinishFilms(settings.config)
+    yield [asyncio.run(stage({"video": row}))["finished"] for row in videos]

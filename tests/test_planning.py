@@ -1,0 +1,97 @@
+"""What is left to do of a library."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loupe import indexing, planning
+from loupe.indexing import Settings
+from loupe.library import ChunkMarker
+from tests.index_run import config
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return indexing.settings(config("films", "database"))
+
+
+def library(folder: Path, *names: str) -> str:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return str(folder)
+
+
+def complete(film: indexing.Film, settings: Settings, **changes: Any) -> dict[str, Any]:
+    row = {
+        "video_id": film.video_id,
+        "etag": film.etag,
+        "size": film.size,
+        "status": "complete",
+        "sampler": settings.sampler,
+        "captioner": settings.captioner,
+        "summarizer": settings.film_summarizer,
+    }
+    return row | changes
+
+
+def failure(film: indexing.Film, kind: str, chunk_index: int = indexing.FILM) -> dict[str, Any]:
+    return {"video_id": film.video_id, "etag": film.etag, "class": kind, "chunk_index": chunk_index}
+
+
+def test_films_are_found_with_their_sidecars(tmp_path: Path) -> None:
+    place = library(tmp_path, "a/one.mp4", "a/one.srt", "a/one.en.vtt", "b/one.mp4", "two.mkv", "two.txt", "one.srt")
+    films = {film.video_id: [Path(uri).name for uri in film.sidecars] for film in planning.list_films(place)}
+    assert films == {"a/one.mp4": ["one.en.vtt", "one.srt"], "b/one.mp4": [], "two.mkv": []}
+
+
+def test_a_changed_sidecar_changes_the_film(tmp_path: Path) -> None:
+    place = library(tmp_path, "one.mp4", "one.srt")
+    (before,) = planning.list_films(place)
+    (tmp_path / "one.srt").write_text("longer than it was")
+    (after,) = planning.list_films(place)
+    assert before.etag != after.etag
+    assert before.size == after.size
+
+
+def test_a_finished_film_needs_nothing(tmp_path: Path, settings: Settings) -> None:
+    (film,) = planning.list_films(library(tmp_path, "one.mp4"))
+    plan = planning.plan([film], {film.video_id: complete(film, settings)}, [], [], settings)
+    assert (plan.pending, plan.finished) == ((), ("one.mp4",))
+
+
+@pytest.mark.parametrize(
+    ("change", "trusted"),
+    [
+        ({"status": "indexing"}, True),  # a run died: what it committed holds
+        ({"captioner": "another"}, True),  # another model or prompt: the frames hold
+        ({"summarizer": "another"}, True),
+        ({"sampler": "another"}, False),  # other frames: packets are looked at again
+        ({"etag": "another"}, False),
+        ({"size": 1}, False),
+    ],
+)
+def test_what_differs_is_done_again(tmp_path: Path, settings: Settings, change: dict[str, Any], trusted: bool) -> None:
+    (film,) = planning.list_films(library(tmp_path, "one.mp4"))
+    marker = ChunkMarker("one.mp4", 0, "l", "c", "s", 0, 2000, 2, 0)
+    videos = {film.video_id: complete(film, settings, **change)}
+    plan = planning.plan([film], videos, [marker], [], settings)
+    (pending,) = plan.pending
+    assert pending.trusted is trusted
+    assert pending.markers == (marker,)
+
+
+def test_a_film_that_is_broken_is_not_tried_again_until_its_bytes_change(tmp_path: Path, settings: Settings) -> None:
+    (film,) = planning.list_films(library(tmp_path, "one.mp4"))
+    failures = [failure(film, "MediaError:truncated")]
+    assert planning.plan([film], {}, [], failures, settings).given_up == ("one.mp4",)
+    (tmp_path / "one.mp4").write_bytes(b"whole again")
+    (mended,) = planning.list_films(str(tmp_path))
+    assert [film.video_id for film in planning.plan([mended], {}, [], failures, settings).pending] == ["one.mp4"]
+
+
+def test_a_film_whose_model_was_away_is_tried_again(tmp_path: Path, settings: Settings) -> None:
+    (film,) = planning.list_films(library(tmp_path, "one.mp4"))
+    for reason in (failure(film, "EngineError"), failure(film, "MediaError:truncated", chunk_index=3)):
+        assert planning.plan([film], {}, [], [reason], settings).pending == (film,)
