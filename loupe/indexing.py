@@ -228,7 +228,7 @@ def _lines(film: Film, file: Source) -> list[SpokenLine]:
     found: list[tuple[str, subtitles.Line]] = []
     for uri in film.sidecars:
         name = PurePosixPath(uri).name
-        found += [(f"sidecar:{name}", line) for line in subtitles.parse(storage.read_bytes(uri))]
+        found += [(f"sidecar:{name}", line) for line in subtitles.parse(storage.read_bytes(uri)).lines]
     if not film.sidecars:
         found += [(f"track:{line.track}", line) for line in embedded_subtitles(file)]
     found.sort(key=lambda item: (item[1].start_ms, item[1].end_ms))

@@ -1,0 +1,54 @@
+"""JSON schemas as masks over a model's next token.
+
+The lengths of strings are left to whoever parses the reply. xgrammar 0.2.8 writes a string with a length as plain
+characters: it then allows raw control characters, which is not JSON, and refuses escapes, so that a caption could
+not quote a sign.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import xgrammar
+
+from loupe.engines.checkpoint import Checkpoint
+from loupe.engines.protocol import EngineError
+
+
+class Grammars:
+    """The schemas that a model's replies are held to; each is compiled once."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
+        info = xgrammar.TokenizerInfo.from_huggingface(
+            checkpoint.tokenizer, vocab_size=checkpoint.vocabulary, stop_token_ids=list(checkpoint.stop_ids)
+        )
+        self._compiler = xgrammar.GrammarCompiler(info, max_threads=threads)
+
+    def matcher(self, schema: dict[str, Any]) -> xgrammar.GrammarMatcher:
+        """A fresh start of a schema, as JSON without whitespace. Raises EngineError for one that does not compile."""
+        try:
+            compiled = self._compiler.compile_json_schema(
+                json.dumps(without_string_lengths(schema)), any_whitespace=False, separators=(",", ":")
+            )
+        except RuntimeError as error:
+            raise EngineError(f"the schema cannot be compiled: {error}") from error
+        return xgrammar.GrammarMatcher(compiled)
+
+
+def without_string_lengths(schema: Any) -> Any:
+    """The schema with minLength and maxLength taken from its strings, at any depth."""
+    if isinstance(schema, list):
+        return [without_string_lengths(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    dropped = {"minLength", "maxLength"} if schema.get("type") == "string" else set()
+    return {name: without_string_lengths(part) for name, part in schema.items() if name not in dropped}
+
+
+def mask(logits: torch.Tensor, matchers: Sequence[xgrammar.GrammarMatcher]) -> None:
+    """Set to -inf, in place, what a row's matcher does not allow next. `logits` is [rows, vocabulary]."""
+    bits = xgrammar.allocate_token_bitmask(*logits.shape)
+    for row, matcher in enumerate(matchers):
+        matcher.fill_next_token_bitmask(bits, row)
+    xgrammar.apply_token_bitmask_inplace(logits, bits.to(logits.device))

@@ -1,0 +1,209 @@
+"""The tables of a database: open, create, read, and the four kinds of commit that everything else is made of.
+
+A database is a folder or an s3:// prefix. Every commit is announced to `before_commit` by the name of its step.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import lance
+import lancedb
+import pyarrow as pa
+
+from loupe.library.filters import Where, among
+from loupe.storage import lance_options
+from schemas.tables import all_tables, key_columns
+
+Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = pa.Table | Sequence[Mapping[str, Any]]
+"""Rows of one table: Arrow, or mappings in which a missing column is null."""
+BeforeCommit = Callable[[str], None]
+
+STEPS = {
+    "tables: create": "no database, or a part of its tables; opening it with create=True makes the rest",
+    "videos: upsert": "the films' rows as they were",
+    "markers: delete": "the chunks as they were before",
+    "frames: delete": "the batch's chunks are hidden; their old rows lie in the tables without a marker",
+    "frames: append": "the batch's chunks are hidden; their old pixels are gone",
+    "captions: upsert": "the batch's chunks are hidden; their new pixels lie in the table without a marker",
+    "captions: delete": "the batch's chunks are hidden; captions of an older sampler lie beside the new ones",
+    "transcripts: upsert": "the batch's chunks are hidden; their spoken lines are the old ones",
+    "transcripts: delete": "the batch's chunks are hidden; spoken lines of an older file lie beside the new ones",
+    "markers: upsert": "the batch's chunks are hidden; all that belongs to them is in the tables",
+    "failures: delete": "the new chunks; reasons of an earlier run that no longer hold",
+    "failures: upsert": "the new chunks; the newest reasons are missing until the next run writes them",
+    "videos: delete": "the film's row without chunks: it is known, and nothing of it is found",
+    "compact": "everything, in many small files",
+    "index": "everything, found by scanning what the index does not cover yet",
+}
+"""Every boundary of a commit: what a reader sees if the process dies just before that step."""
+
+
+class LibraryError(Exception):
+    """A database that cannot be used as asked; the message is for the person who asked."""
+
+
+class MissingDatabaseError(LibraryError):
+    """There is no database at this place."""
+
+
+def nothing(step: str) -> None:
+    """The default of `before_commit`."""
+
+
+def as_table(rows: Rows, schema: pa.Schema) -> pa.Table:
+    """Rows in a table's schema, one a key: of rows with the same key the last stays. Raises ValueError."""
+    names = set(rows.column_names) if isinstance(rows, pa.Table) else {name for row in rows for name in row}
+    if unknown := names - set(schema.names):
+        raise ValueError(f"the table has no columns {', '.join(sorted(unknown))}")
+    table = _from_arrow(rows, schema) if isinstance(rows, pa.Table) else _from_mappings(rows, schema)
+    keys = key_columns(schema)
+    for name in keys:
+        if table[name].null_count:
+            raise ValueError(f"the key column {name} is null in {table[name].null_count} rows")
+    last = {key: position for position, key in enumerate(keys_of(table, keys))}
+    return table if len(last) == len(table) else table.take(sorted(last.values()))
+
+
+def _from_arrow(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        rows[column.name].cast(column.type) if column.name in rows.column_names else pa.nulls(len(rows), column.type)
+        for column in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _from_mappings(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """A vector of no numbers, which is that of no text, is null."""
+    if "vector" in schema.names:
+        rows = [{**row, "vector": None} if _is_empty(row.get("vector")) else row for row in rows]
+    return pa.Table.from_pylist(list(rows), schema=schema)
+
+
+def _is_empty(vector: Any) -> bool:
+    return vector is not None and not len(vector)
+
+
+def keys_of(table: pa.Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Each row's values of some columns."""
+    return list(zip(*(table[column].to_pylist() for column in columns), strict=True))
+
+
+def open_dataset(database: str, name: str) -> Any:
+    """One table as a Lance dataset, at its newest version. Raises LibraryError with a sentence."""
+    place = f"{_place(database)}/{name}.lance"
+    try:
+        return lance.dataset(place, storage_options=_options(database))
+    except (ValueError, OSError) as error:
+        if "was not found" in str(error) or "Not found" in str(error):
+            raise MissingDatabaseError(f"there is no table {name!r} in {database}: is this a database?") from error
+        raise LibraryError(f"{database} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _place(database: str) -> str:
+    if database.startswith("file://"):
+        return unquote(urlsplit(database).path).rstrip("/")
+    return database.rstrip("/") if "://" in database else str(Path(database).expanduser().absolute())
+
+
+def _options(database: str) -> dict[str, str] | None:
+    return lance_options() if database.startswith("s3://") else None
+
+
+class Tables:
+    """A database's tables, open. Reads see the newest version; only one process may commit at a time."""
+
+    def __init__(self, database: str, before_commit: BeforeCommit = nothing) -> None:
+        self.database = database
+        self._before_commit = before_commit
+        self._open = {name: open_dataset(database, name) for name in all_tables(1)}
+        self.dimensions: int = self._open["captions"].schema.field("vector").type.list_size
+        self.schemas = all_tables(self.dimensions)
+        for name, schema in self.schemas.items():
+            _check_schema(database, name, self._open[name].schema, schema)
+
+    def dataset(self, name: str) -> Any:
+        """A table at its newest version. Threads may read at once, so a handle is replaced and never moved."""
+        dataset = self._open[name]
+        newest = dataset.latest_version
+        if dataset.version != newest:
+            dataset = self._open[name] = dataset.checkout_version(newest)
+        return dataset
+
+    def keys(self, name: str) -> list[str]:
+        """The columns that make a row of a table unique."""
+        return key_columns(self.schemas[name])
+
+    def read(self, name: str, columns: Sequence[str] | None = None, where: Where | None = None) -> pa.Table:
+        """Rows of a table, whether they have a marker or not."""
+        return self.dataset(name).to_table(columns=list(columns or self.schemas[name].names), filter=where)
+
+    def announce(self, step: str) -> None:
+        """Say that a commit is about to happen; raises where it may not."""
+        assert step in STEPS, step
+        self._before_commit(step)
+
+    def upsert(self, step: str, name: str, rows: pa.Table) -> None:
+        """Put rows by key in one version; none for no rows. The keys of `rows` are unique (as_table)."""
+        if rows.num_rows:
+            self.announce(step)
+            merge = self.dataset(name).merge_insert(self.keys(name))
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def upsert_changed(self, step: str, name: str, rows: Rows, but: Collection[str] = ()) -> None:
+        """Upsert the rows that differ from what is there in a column other than `but`."""
+        table = as_table(rows, self.schemas[name])
+        if table.num_rows:
+            there = self.read(name, where=among("video_id", table["video_id"].to_pylist()))
+            known = [_without(row, but) for row in there.to_pylist()]
+            new = [i for i, row in enumerate(table.to_pylist()) if _without(row, but) not in known]
+            self.upsert(step, name, table.take(pa.array(new, pa.int64())))
+
+    def delete(self, step: str, name: str, where: Where) -> None:
+        """Delete rows in one version; none where there are none: Lance would make one all the same."""
+        dataset = self.dataset(name)
+        if dataset.count_rows(where):
+            self.announce(step)
+            dataset.delete(where)
+
+    def append(self, step: str, name: str, fragments: Sequence[Any]) -> None:
+        """Make fragments visible that somebody wrote before, all in one version."""
+        if fragments:
+            self.announce(step)
+            dataset = self.dataset(name)
+            operation = lance.LanceOperation.Append(list(fragments))
+            lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+
+
+def _without(row: Row, columns: Collection[str]) -> Row:
+    return {name: value for name, value in row.items() if name not in columns}
+
+
+def create_tables(database: str, dimensions: int | None, before_commit: BeforeCommit) -> None:
+    """Make the tables that are missing. Raises LibraryError."""
+    missing = []
+    for name in all_tables(1):
+        try:
+            open_dataset(database, name)
+        except MissingDatabaseError:
+            missing.append(name)
+    if missing:
+        if not dimensions:
+            raise LibraryError(f"a new database at {database} needs the size of its embeddings")
+        before_commit("tables: create")
+        connection = lancedb.connect(_place(database), storage_options=_options(database))
+        for name in missing:
+            connection.create_table(name, schema=all_tables(dimensions)[name], exist_ok=True)
+
+
+def _check_schema(database: str, name: str, found: pa.Schema, wanted: pa.Schema) -> None:
+    if found.names != wanted.names or found.types != wanted.types:
+        differing = {f.name for f in found} ^ {f.name for f in wanted} or {
+            f.name for f, w in zip(found, wanted, strict=True) if f.type != w.type
+        }
+        raise LibraryError(
+            f"{database} was written by another version of Loupe: table {name!r} differs in "
+            f"{', '.join(sorted(differing)) or 'the order of its columns'}; index into a new database"
+        )

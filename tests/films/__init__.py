@@ -1,0 +1,1 @@
+"""Films that tests make for themselves."""
