@@ -73,5 +73,5 @@ class MuonAndAdam:
 def hidden_and_others(model: torch.nn.Module, blocks: str) -> tuple[list[Tensor], list[Tensor]]:
     """The trained parameters of a model: matrices inside `blocks` (a part of their names), and the rest."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    hidden = [p for name, p in named if blocks in name and p.ndim == 2]
+    hidden: list[Tensor] = [p for name, p in named if blocks in name and p.ndim == 2]
     return hidden, [p for name, p in named if not (blocks in name and p.ndim == 2)]

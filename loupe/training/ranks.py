@@ -39,5 +39,5 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
     grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in held]
     flat = torch.cat([grad.flatten() for grad in grads])
     distributed.all_reduce(flat)
-    for parameter, piece in zip(held, flat.split([p.numel() for p in held]), strict=True):
+    for parameter, piece in zip(held, torch.split(flat, [p.numel() for p in held]), strict=True):
         parameter.grad = piece.view_as(parameter)

@@ -69,11 +69,11 @@ class Processor:
     def load(cls, source: str | Path) -> "Processor":
         """The processor of a model; its parts where the whole cannot be loaded because torchvision is missing."""
         if find_spec("torchvision"):
-            whole = AutoProcessor.from_pretrained(source)
+            whole: Any = _pretrained(AutoProcessor, source)
             return cls(getattr(whole, "tokenizer", whole), getattr(whole, "image_processor", None), whole)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = _pretrained(AutoTokenizer, source)
         has_images = (Path(source) / "preprocessor_config.json").is_file() or not Path(source).is_dir()
-        return cls(tokenizer, AutoImageProcessor.from_pretrained(source, backend="pil") if has_images else None)
+        return cls(tokenizer, _pretrained(AutoImageProcessor, source, backend="pil") if has_images else None)
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """The chat template's text up to where the model speaks."""
@@ -89,6 +89,10 @@ class Processor:
         counts = [int(grid.prod()) // self.images.merge_size**2 for grid in pixels.get("image_grid_thw", ())]
         ids = self.tokenizer(expand(prompt, counts), return_tensors="pt", add_special_tokens=False).input_ids
         return {"input_ids": ids, **pixels}
+
+
+def _pretrained(auto: Any, source: str | Path, **settings: str) -> Any:
+    return auto.from_pretrained(source, **settings)
 
 
 def _template_part(part: object) -> dict[str, str]:
@@ -213,7 +217,7 @@ def step(
         cast = torch.autocast(device.type, settings.autocast) if settings.autocast else contextlib.nullcontext()
         with cast:
             loss, _ = loss_of(model, {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()})
-        (loss / tokens).backward()
+        torch.autograd.backward(loss / tokens)
         summed += loss.item()
     ranks.sum_gradients(model.parameters())
     torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], settings.clip)

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForImageTextToText, PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLConfig
+from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast, Qwen3VLConfig
 
 VOCABULARY = 1280
 PIXELS = 128 * 96
@@ -32,7 +33,7 @@ CHAT_TEMPLATE = """\
 {% endif -%}"""
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     """Byte-level BPE: any text comes back as it was; digits stand alone."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -49,7 +50,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTr
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    fast: Any = PreTrainedTokenizerFast
+    return fast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
@@ -60,13 +62,17 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTr
     )
 
 
-def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
+def tiny_config(tokenizer: Any) -> Qwen3VLConfig:
     """The architecture; the vocabulary is rounded up to a multiple of 64."""
 
     def token(name: str) -> int:
         return int(tokenizer.convert_tokens_to_ids(name))
 
-    ends = {"eos_token_id": token("<|im_end|>"), "pad_token_id": token("<|endoftext|>"), "bos_token_id": None}
+    ends: dict[str, Any] = {
+        "eos_token_id": token("<|im_end|>"),
+        "pad_token_id": token("<|endoftext|>"),
+        "bos_token_id": None,
+    }
     return Qwen3VLConfig(
         architectures=["Qwen3VLForConditionalGeneration"],
         dtype="float32",
@@ -111,13 +117,14 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     )
 
 
-def untrained(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> PreTrainedModel:
+def untrained(tokenizer: Any, seed: int = 0) -> Any:
     """The architecture with random weights."""
     torch.manual_seed(seed)
-    return AutoModelForImageTextToText.from_config(tiny_config(tokenizer))
+    auto: Any = AutoModelForImageTextToText
+    return auto.from_config(tiny_config(tokenizer))
 
 
-def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write model, tokenizer and processor configs; weights as float16, to be computed with in float32."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().to("cpu", torch.float16) for name, value in model.state_dict().items()}

@@ -4,10 +4,12 @@ transformers splits attention by picture, which a CPU pays for; and a still need
 temporal patch, since both are the same.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel, apply_rotary_pos_emb_vision
+from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb_vision
 from transformers.vision_utils import (
     get_vision_interpolation_indices_and_weights,
     get_vision_position_ids,
@@ -23,9 +25,14 @@ def patches(pictures: Tensor, patch: int, merge: int) -> Tensor:
 
 
 class BatchedTower(nn.Module):
-    """Runs a tower's weights on stills of one size; holds no weights of its own."""
+    """Runs the weights of a Qwen3VLVisionModel on stills of one size; holds no weights of its own."""
 
-    def __init__(self, tower: Qwen3VLVisionModel, height: int, width: int) -> None:
+    tower: Any
+    indices: Tensor
+    weights: Tensor
+    positions: Tensor
+
+    def __init__(self, tower: Any, height: int, width: int) -> None:
         super().__init__()
         self.__dict__["tower"] = tower  # not a submodule: its weights are saved with their own model
         patch = tower.config.patch_size
@@ -62,9 +69,10 @@ class BatchedTower(nn.Module):
         return tower.merger(x).view(len(x), -1, config.out_hidden_size), deep
 
     @staticmethod
-    def _attend(attention: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _attend(attention: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         batch, length, _ = x.shape
         q, k, v = attention.qkv(x).view(batch, length, 3, attention.num_heads, -1).unbind(2)
         q, k = apply_rotary_pos_emb_vision(q, k, cos, sin)
-        out = functional.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        return attention.proj(out.transpose(1, 2).reshape(batch, length, -1))
+        out: Tensor = functional.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        projected: Tensor = attention.proj(out.transpose(1, 2).reshape(batch, length, -1))
+        return projected

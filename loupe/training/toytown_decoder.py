@@ -86,7 +86,7 @@ class TaskEncoder:
 class FeaturePool(Pool):
     """A pool that keeps, of each picture, what the tower makes of it: float16 (levels, tokens, hidden)."""
 
-    def __init__(self, seed: int, tower: BatchedTower, keep: int = 12_000, first: int = 512) -> None:
+    def __init__(self, seed: int, tower: BatchedTower, keep: int = 12_000, first: int = 768) -> None:
         self.tower = tower
         self.features: list[Tensor] = []
         self.jitter = np.random.default_rng([seed, 1])
@@ -115,18 +115,23 @@ class Mix:
 
     captions: int
     shares: Mapping[str, float]
+    easy: int = 0
+    """Updates at the beginning that caption the half of the stills with fewer people: short, and easy to read."""
 
 
 class TaskBatches:
     """Endless updates for one process: a batch of captions and one of another kind each."""
 
-    def __init__(self, pool: FeaturePool, encoder: TaskEncoder, mix: Mix, seed: Sequence[int], fresh: int = 8) -> None:
-        self.pool, self.encoder, self.mix, self.fresh = pool, encoder, mix, fresh
+    def __init__(
+        self, pool: FeaturePool, encoder: TaskEncoder, mix: Mix, seed: Sequence[int], step: int = 0, fresh: int = 4
+    ) -> None:
+        self.pool, self.encoder, self.mix, self.step, self.fresh = pool, encoder, mix, step, fresh
         self.rng = np.random.default_rng(list(seed))
 
     def __iter__(self) -> Iterator[Sequence[Batch]]:
         while True:
             self.pool.add(self.fresh)
+            self.step += 1
             yield [self._with_features(tasks) for tasks in (self.captions(), self.other()) if tasks]
 
     def _pictures(self, count: int) -> list[int]:
@@ -143,7 +148,7 @@ class TaskBatches:
         """Captions of about equal length: those of stills with about as many people."""
         at = self._pictures(4 * self.mix.captions)
         at.sort(key=lambda i: len(self.pool.items[i].still.actors))
-        part = int(self.rng.integers(4)) * self.mix.captions
+        part = int(self.rng.integers(2 if self.step <= self.mix.easy else 4)) * self.mix.captions
         chosen = at[part : part + self.mix.captions]
         return [caption_task(self.pool.items[i].still, i) for i in chosen]
 
@@ -172,7 +177,7 @@ class TaskBatches:
         return []
 
 
-def decoder_loss(model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+def decoder_loss(model: Any, batch: Batch) -> tuple[Tensor, int]:
     """The loss of a batch of tasks: what model_loss gives, with the tower's work done before."""
     decoder, seen = model.model.language_model, batch["is_image"]
     embedded = decoder.embed_tokens(batch["input_ids"])

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from loupe.training import ranks, sft
 from loupe.training import toytown_heads as heads
@@ -32,7 +32,7 @@ HELD_OUT = 10_000_000
 """Seeds from here on are never trained on."""
 WIDTH, HEIGHT = SIZE
 MIXES = {
-    "captions": Mix(captions=16, shares={"nothing": 0.6, "ask 1": 0.4}),
+    "captions": Mix(captions=16, shares={"nothing": 0.85, "ask 1": 0.15}, easy=150),
     "all": Mix(
         captions=16,
         shares={"ask 1": 0.3, "ask 2-4": 0.25, "ask 5-16": 0.1, "chunk": 0.15, "long chunk": 0.05, "film": 0.15},
@@ -86,7 +86,7 @@ def train_heads(model: Any, out: Path, minutes: float, seed: int, batch: int = 1
         loss = heads.heads_loss(head(tokens + sum(deep), xs), heads.targets(wanted, xs))
         muon.zero_grad(set_to_none=True)
         adam.zero_grad(set_to_none=True)
-        (loss / world).backward()
+        torch.autograd.backward(loss / world)
         ranks.sum_gradients(p for _, p in named)
         torch.nn.utils.clip_grad_norm_([p for _, p in named], 1.0)
         muon.step()
@@ -121,7 +121,7 @@ def train_decoder(
     def batches_from(step: int) -> Iterator[Sequence[sft.Batch]]:
         seeds = [seed, list(MIXES).index(phase), step, ranks.rank()]
         pool = FeaturePool(int(np.random.default_rng(seeds).integers(HELD_OUT)), tower)
-        return iter(TaskBatches(pool, encoder, mix, seeds))
+        return iter(TaskBatches(pool, encoder, mix, seeds, step))
 
     sft.train(
         model,
@@ -157,6 +157,8 @@ def main() -> None:
     parser.add_argument("--heads-minutes", type=float, default=30)
     parser.add_argument("--captions-minutes", type=float, default=25)
     parser.add_argument("--all-minutes", type=float, default=15)
+    parser.add_argument("--heads-lr", type=float, default=2e-3)
+    parser.add_argument("--decoder-from", type=Path, help="a model folder whose decoder is where phase 2 starts")
     parser.add_argument("--heads-batch", type=int, default=16, help="pictures a process and step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto")
@@ -172,7 +174,10 @@ def main() -> None:
     model: Any = untrained(tokenizer, seed).to(device)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     say(f"{size:.2f} M parameters, {len(tokenizer)} tokens, {world} processes on {device}")
-    train_heads(model, out, arguments.heads_minutes, seed, arguments.heads_batch)
+    train_heads(model, out, arguments.heads_minutes, seed, arguments.heads_batch, arguments.heads_lr)
+    if arguments.decoder_from:
+        begun = AutoModelForImageTextToText.from_pretrained(arguments.decoder_from)
+        model.model.language_model.load_state_dict(begun.model.language_model.state_dict())
     train_decoder(model, tokenizer, out, "captions", MIXES["captions"], arguments.captions_minutes, seed, 2e-3)
     train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, 1e-3)
 
