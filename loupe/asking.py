@@ -30,4 +30,4 @@ def parse_answer(reply: Reply) -> FrameAnswer:
     try:
         return FrameAnswer.model_validate_json(reply.text)
     except ValidationError as error:
-        raise ParseError(f"not an answer ({reply.finish_reason}): {error}", reply) from error
+        raise ParseError.of("an answer", reply, error) from error

@@ -23,4 +23,4 @@ def parse_caption(reply: Reply) -> FrameCaption:
     try:
         return FrameCaption.model_validate_json(reply.text)
     except ValidationError as error:
-        raise ParseError(f"not a caption ({reply.finish_reason}): {error}", reply) from error
+        raise ParseError.of("a caption", reply, error) from error

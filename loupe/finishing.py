@@ -9,7 +9,7 @@ from typing import Any
 from loupe.config import digest
 from loupe.embedding import Embedder
 from loupe.engines.protocol import Engine
-from loupe.indexing import FILM, Film, Settings
+from loupe.indexing import FILM, NO_SUMMARY, Film, Settings
 from loupe.library import ChunkMarker, Library
 from loupe.planning import PERMANENT
 from loupe.summarizing import LOGS, summarize_video
@@ -42,7 +42,7 @@ def films_to_finish(films: Iterable[Film], library: Library, settings: Settings)
         by_film.setdefault(marker.video_id, []).append(marker)
     ready = []
     for name, row in library.videos().items():
-        there = {marker.chunk_index for marker in by_film.get(name, ())}
+        there = {marker.chunk_index for marker in by_film.get(name, ()) if marker.summary_lineage != NO_SUMMARY}
         missing = set(range(row["chunk_count"])) - there
         if name in names and there and all((name, index) in lost for index in missing):
             ready.append({**row, "wanted_lineage": _lineage(by_film[name], settings)})

@@ -10,7 +10,7 @@ What has not changed since the last run is recognised here, by three lineages th
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -18,7 +18,8 @@ from loupe import sharing, storage, subtitles, timeline
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import Config, digest
 from loupe.embedding import Embedder
-from loupe.engines.protocol import Engine, ParseError
+from loupe.engines.asking import Asked, ask
+from loupe.engines.protocol import Engine, EngineError, ParseError
 from loupe.library import ChunkMarker, Library
 from loupe.media.digest import packets_digest
 from loupe.media.opening import MediaError, Source
@@ -33,8 +34,8 @@ from schemas.outputs import FrameCaption
 
 FILM = -1
 """Chunk index of what concerns a film as a whole."""
-TEMPERATURES = (0.0, 0.3, 0.7)
-"""A reply that does not parse is asked for again, a little warmer: the same request would give the same reply."""
+NO_SUMMARY = ""
+"""Summary lineage of a chunk whose captions are there and whose summary is not."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def _lines(film: Film, file: Source) -> list[SpokenLine]:
     found: list[tuple[str, subtitles.Line]] = []
     for uri in film.sidecars:
         name = PurePosixPath(uri).name
-        found += [(f"sidecar:{name}", line) for line in subtitles.parse(storage.read_bytes(uri)).lines]
+        found += [(f"sidecar:{name}", line) for line in subtitles.parse(storage.read_bytes(uri))]
     if not film.sidecars:
         found += [(f"track:{line.track}", line) for line in embedded_subtitles(file)]
     found.sort(key=lambda item: (item[1].start_ms, item[1].end_ms))
@@ -305,8 +306,9 @@ def _stored_captions(chunk: Chunk, library: Library) -> tuple[Captioned, ...]:
 async def describe(chunk: Chunk, settings: Settings, captioner: Engine, summarizer: Engine) -> Chunk:
     """Add a caption a frame and the chunk's summary; both only where they are not there yet.
 
-    A frame whose caption does not parse three times over is left out, with one failure for the chunk's lot of them.
-    Raises EngineError where the model cannot be reached: then the chunk is left for the next run.
+    A frame whose caption does not parse is left out, with one failure for the chunk's lot of them. A summary that
+    fails leaves the captions: the next run writes it alone. Raises EngineError where the captioner cannot be
+    reached: then the whole chunk is left for the next run.
     """
     if chunk.unchanged or chunk.failed:
         return chunk
@@ -314,7 +316,11 @@ async def describe(chunk: Chunk, settings: Settings, captioner: Engine, summariz
         chunk = await caption_frames(chunk, settings, captioner)
     if not chunk.captions:
         return replace(chunk, frames=(), failed=True)
-    return await summarize_chunk(chunk, settings, summarizer)
+    try:
+        return await summarize_chunk(chunk, settings, summarizer)
+    except (EngineError, ParseError) as error:
+        failure = Failure.of("summarize", error)
+        return replace(chunk, summary_lineage=NO_SUMMARY, failures=(*chunk.failures, failure))
 
 
 def shares(chunk: Chunk, settings: Settings) -> list[int | None]:
@@ -330,46 +336,23 @@ async def caption_frames(chunk: Chunk, settings: Settings, captioner: Engine) ->
     shared = await asyncio.to_thread(shares, chunk, settings)
     own = [position for position, source in enumerate(shared) if source is None]
     asked = await asyncio.gather(*(_caption(chunk.frames[position].jpeg, settings, captioner) for position in own))
-    answers = dict(zip(own, asked, strict=True))
-    return with_captions(chunk, shared, {p: answer.caption for p, answer in answers.items()}, asked).timed(
-        "caption", started
-    )
+    return with_captions(chunk, shared, dict(zip(own, asked, strict=True))).timed("caption", started)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A frame's caption, or why there is none, with what it cost."""
-
-    caption: FrameCaption | None
-    usage: Usage
-    requests: int
-    error: str = ""
+async def _caption(jpeg: bytes, settings: Settings, captioner: Engine) -> Asked[FrameCaption]:
+    tokens = settings.config.index.caption_tokens
+    return await ask(captioner, caption_request(jpeg, settings.caption_prompt, max_tokens=tokens), parse_caption)
 
 
-async def _caption(jpeg: bytes, settings: Settings, captioner: Engine) -> Asked:
-    request = caption_request(jpeg, settings.caption_prompt, max_tokens=settings.config.index.caption_tokens)
-    usage, error = Usage(), ""
-    for attempt, temperature in enumerate(TEMPERATURES, start=1):
-        reply = await captioner.chat(replace(request, temperature=temperature))
-        usage += reply.usage
-        try:
-            return Asked(parse_caption(reply), usage, attempt)
-        except ParseError as problem:
-            error = str(problem)
-    return Asked(None, usage, len(TEMPERATURES), error)
-
-
-def with_captions(
-    chunk: Chunk, shared: Sequence[int | None], captions: dict[int, FrameCaption | None], asked: Sequence[Asked]
-) -> Chunk:
-    """The chunk with its captions, by frame position; a frame shares what its source has, if that has anything."""
+def with_captions(chunk: Chunk, shared: Sequence[int | None], asked: Mapping[int, Asked[FrameCaption]]) -> Chunk:
+    """The chunk with what was asked, by frame position; a frame shares what its source has, if that has anything."""
     rows = []
     for position, frame in enumerate(chunk.frames):
         source = shared[position]
-        caption = captions[position if source is None else source]
+        caption = asked[position if source is None else source].value
         if caption is not None:
             rows.append(Captioned(frame.ts_ms, None if source is None else chunk.frames[source].ts_ms, caption))
-    errors = [answer.error for answer in asked if answer.caption is None]
+    errors = [answer.error for answer in asked.values() if answer.error is not None]
     failures = chunk.failures
     if errors:
         failures += (Failure("caption", "ParseError", f"{len(errors)} of {len(asked)} frames; first: {errors[0]}"),)
@@ -377,14 +360,17 @@ def with_captions(
         chunk,
         captions=tuple(rows),
         captions_are_new=True,
-        usage=sum((answer.usage for answer in asked), chunk.usage),
-        requests=chunk.requests + sum(answer.requests for answer in asked),
+        usage=sum((answer.usage for answer in asked.values()), chunk.usage),
+        requests=chunk.requests + sum(answer.requests for answer in asked.values()),
         failures=failures,
     )
 
 
 async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) -> Chunk:
-    """Add the chunk's summary, from the captions that frames have of their own and the spoken lines."""
+    """Add the chunk's summary, from the captions that frames have of their own and the spoken lines.
+
+    Raises ParseError, EngineError.
+    """
     started = time.monotonic()
     captions = [
         (row.ts_ms / 1000, row.caption.searchable_text()) for row in chunk.captions if row.same_as_ts_ms is None
@@ -392,16 +378,16 @@ async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) 
     lines = [(line.start_ms / 1000, line.text) for line in chunk.lines]
     tokens = settings.config.index.summary_tokens
     request = chunk_summary_request(captions, lines, settings.summary_prompt, max_tokens=tokens)
-    for temperature in TEMPERATURES:
-        reply = await summarizer.chat(replace(request, temperature=temperature))
-        chunk = replace(chunk, usage=chunk.usage + reply.usage, requests=chunk.requests + 1)
-        try:
-            summary = parse_chunk_summary(reply).summary
-        except ParseError as problem:
-            error = problem
-        else:
-            return replace(chunk, summary=summary).timed("summarize", started)
-    raise error
+    asked = await ask(summarizer, request, parse_chunk_summary)
+    if asked.value is None:
+        assert asked.error is not None
+        raise asked.error
+    return replace(
+        chunk,
+        summary=asked.value.summary,
+        usage=chunk.usage + asked.usage,
+        requests=chunk.requests + asked.requests,
+    ).timed("summarize", started)
 
 
 def embed(chunks: Sequence[Chunk], embedder: Embedder) -> list[Chunk]:

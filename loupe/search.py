@@ -47,7 +47,7 @@ def main() -> None:
         library = Library.open(arguments.database)
         found = library.search(
             arguments.query,
-            embedder.embed_query(arguments.query),
+            embedder.embed_query(arguments.query).tolist(),
             level=arguments.level,
             video_id=list(arguments.video) or None,
             start_ms=milliseconds(arguments.start),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from loupe.engines.asking import ask
 from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
 from loupe.prompts import Prompt
 from schemas.messages import Message, Usage
@@ -31,7 +32,7 @@ def parse_chunk_summary(reply: Reply) -> ChunkSummary:
     try:
         return ChunkSummary.model_validate_json(reply.text)
     except ValidationError as error:
-        raise ParseError(f"not a chunk summary ({reply.finish_reason}): {error}", reply) from error
+        raise ParseError.of("a chunk summary", reply, error) from error
 
 
 def video_summary_request(
@@ -51,7 +52,7 @@ def parse_video_summary(reply: Reply) -> VideoSummary:
     try:
         return VideoSummary.model_validate_json(reply.text)
     except ValidationError as error:
-        raise ParseError(f"not a video summary ({reply.finish_reason}): {error}", reply) from error
+        raise ParseError.of("a video summary", reply, error) from error
 
 
 async def summarize_video(
@@ -67,9 +68,12 @@ async def summarize_video(
     while True:
         groups = [parts[at : at + fan_in] for at in range(0, len(parts), fan_in)]
         requests = [video_summary_request(group, prompt, max_tokens=max_tokens) for group in groups]
-        replies = await asyncio.gather(*(engine.chat(request) for request in requests))
-        usage = sum((reply.usage for reply in replies), usage)
-        summaries = [parse_video_summary(reply) for reply in replies]
+        asked = await asyncio.gather(*(ask(engine, request, parse_video_summary) for request in requests))
+        usage = sum((answer.usage for answer in asked), usage)
+        for answer in asked:
+            if answer.error is not None:
+                raise answer.error
+        summaries = [answer.value for answer in asked if answer.value is not None]
         if logs is None:
             logs = {name: join_log([line for one in summaries for line in getattr(one, name)]) for name in LOGS}
         if len(summaries) == 1:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from schemas.messages import Message, Usage
 
 
@@ -43,6 +45,15 @@ class ParseError(Exception):
     def __init__(self, message: str, reply: Reply) -> None:
         super().__init__(message)
         self.reply = reply
+
+    @classmethod
+    def of(cls, what: str, reply: Reply, error: ValidationError) -> "ParseError":
+        """The error of a reply that should have been `what`, with the first of the reasons why it is not."""
+        reason = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in reason["loc"])
+        return cls(
+            f"not {what} (finish reason {reply.finish_reason}): {place + ': ' if place else ''}{reason['msg']}", reply
+        )
 
 
 class Engine(Protocol):

@@ -1,0 +1,36 @@
+"""Ask an engine until what it says parses, a few times."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
+from schemas.messages import Usage
+
+T = TypeVar("T")
+
+TEMPERATURES = (0.0, 0.3, 0.7)
+"""A reply that does not parse is asked for again, a little warmer: the same request would give the same reply."""
+
+
+@dataclass(frozen=True)
+class Asked(Generic[T]):
+    """What came back, or why nothing did, with what it cost."""
+
+    value: T | None
+    usage: Usage
+    requests: int
+    error: ParseError | None = None
+
+
+async def ask(engine: Engine, request: ChatRequest, parse: Callable[[Reply], T]) -> Asked[T]:
+    """Ask once for each of TEMPERATURES, until a reply parses. Raises EngineError where the engine cannot answer."""
+    usage, error = Usage(), None
+    for requests, temperature in enumerate(TEMPERATURES, start=1):
+        reply = await engine.chat(replace(request, temperature=temperature))
+        usage += reply.usage
+        try:
+            return Asked(parse(reply), usage, requests)
+        except ParseError as problem:
+            error = problem
+    return Asked(None, usage, len(TEMPERATURES), error)
