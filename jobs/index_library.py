@@ -116,8 +116,9 @@ def run(
         total = sum(film.size for film in plan.pending)
         with Progress(len(plan.pending), total, len(plan.finished), config.index.progress_seconds) as progress:
             if plan.pending:
-                commit_chunks((chunks_of or pipeline)(plan.pending, settings), settings, library, progress)
-                ready = films_to_finish(plan.pending, library, settings)
+                left = commit_chunks((chunks_of or pipeline)(plan.pending, settings), settings, library, progress)
+                done = [film for film in plan.pending if film.video_id not in left]
+                ready = films_to_finish(done, library, settings)
                 commit_films((finish or finish_on_ray)(ready, settings), library, progress)
                 library.optimize()
         return report(progress, plan, config)
@@ -303,6 +304,7 @@ def connect_ray() -> None:
     data.actor_init_max_retries = 3  # and not for ever
     data.max_consecutive_actor_init_deaths = 3
     data.enable_progress_bars = sys.stderr.isatty()
+    data.issue_detectors_config.detectors = []  # their advice is printed over the job's own lines
 
 
 def report(progress: Progress, plan: planning.Plan, config: Config) -> int:
