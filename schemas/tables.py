@@ -37,7 +37,7 @@ def videos(dimensions: int) -> pa.Schema:
             pa.field("uri", pa.string()),
             pa.field("etag", pa.string()),
             pa.field("size", pa.int64()),
-            pa.field("status", pa.string()),  # indexing | complete
+            pa.field("status", pa.string()),  # indexing | replacing | complete
             pa.field("duration_ms", pa.int64()),
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),

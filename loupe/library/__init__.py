@@ -179,10 +179,13 @@ class Library:
 
     def replace_failures(self, chunks: Collection[tuple[str, int]], rows: Rows) -> None:
         """Write the reasons of some chunks, by (video_id, chunk_index), and delete those that no longer hold."""
-        new = set(keys_of(as_table(rows, self._tables.schemas["failures"]), self._tables.keys("failures")))
-        known = {(row["video_id"], row["chunk_index"], row["stage"]) for row in self.failures()}
-        stale = [key for key in known if key[:2] in set(chunks) and key not in new]
-        commits.delete_keys(self._tables, "failures: delete", "failures", self._tables.keys("failures"), stale)
+        keys = self._tables.keys("failures")
+        new = set(keys_of(as_table(rows, self._tables.schemas["failures"]), keys))
+        if chunks:
+            settled = set(chunks)
+            there = self._tables.read("failures", keys, among("video_id", [film for film, _ in settled]))
+            stale = [key for key in keys_of(there, keys) if key[:2] in settled and key not in new]
+            commits.delete_keys(self._tables, "failures: delete", "failures", keys, stale)
         self.put_failures(rows)
 
     def clear_failures(self, video_id: str) -> None:

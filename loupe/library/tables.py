@@ -157,8 +157,9 @@ class Tables:
         table = as_table(rows, self.schemas[name])
         if table.num_rows:
             there = self.read(name, where=among("video_id", table["video_id"].to_pylist()))
-            known = [_without(row, but) for row in there.to_pylist()]
-            new = [i for i, row in enumerate(table.to_pylist()) if _without(row, but) not in known]
+            known = dict(zip(keys_of(there, self.keys(name)), there.to_pylist(), strict=True))
+            rows_by_key = enumerate(zip(keys_of(table, self.keys(name)), table.to_pylist(), strict=True))
+            new = [i for i, (key, row) in rows_by_key if _without(row, but) != _without(known.get(key, {}), but)]
             self.upsert(step, name, table.take(pa.array(new, pa.int64())))
 
     def delete(self, step: str, name: str, where: Where) -> None:
