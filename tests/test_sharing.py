@@ -32,7 +32,9 @@ def test_a_still_stretch_shares_one_caption(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        pytest.param(replace(SCENE, actors=(replace(ACTOR, thing=None),), laid=(*SCENE.laid, Laid("key", 0.5))), id="drop"),
+        pytest.param(
+            replace(SCENE, actors=(replace(ACTOR, thing=None),), laid=(*SCENE.laid, Laid("key", 0.5))), id="drop"
+        ),
         pytest.param(replace(SCENE, laid=()), id="thing gone"),
         pytest.param(replace(SCENE, sign="BAKERY"), id="sign longer"),
         pytest.param(replace(SCENE, sign="BANK"), id="another sign"),
