@@ -158,7 +158,9 @@ def main() -> None:
     parser.add_argument("--captions-minutes", type=float, default=25)
     parser.add_argument("--all-minutes", type=float, default=15)
     parser.add_argument("--heads-lr", type=float, default=2e-3)
-    parser.add_argument("--decoder-from", type=Path, help="a model folder whose decoder is where phase 2 starts")
+    parser.add_argument(
+        "--start-from", type=Path, help="a model of this kind to go on from, such as the one that ships"
+    )
     parser.add_argument("--heads-batch", type=int, default=16, help="pictures a process and step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto")
@@ -170,14 +172,15 @@ def main() -> None:
         device = f"cuda:{rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and world > 1:
         torch.set_num_threads(1)
-    tokenizer = the_tokenizer(out / "tokenizer")
-    model: Any = untrained(tokenizer, seed).to(device)
+    if start := arguments.start_from:
+        tokenizer = AutoTokenizer.from_pretrained(start)
+        model: Any = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32).to(device)
+    else:
+        tokenizer = the_tokenizer(out / "tokenizer")
+        model = untrained(tokenizer, seed).to(device)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     say(f"{size:.2f} M parameters, {len(tokenizer)} tokens, {world} processes on {device}")
     train_heads(model, out, arguments.heads_minutes, seed, arguments.heads_batch, arguments.heads_lr)
-    if arguments.decoder_from:
-        begun = AutoModelForImageTextToText.from_pretrained(arguments.decoder_from)
-        model.model.language_model.load_state_dict(begun.model.language_model.state_dict())
     train_decoder(model, tokenizer, out, "captions", MIXES["captions"], arguments.captions_minutes, seed, 2e-3)
     train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, 1e-3)
 
