@@ -29,9 +29,19 @@ LOGICAL_CPUS = max(4, os.cpu_count() or 1)
 """Slots, not cores: on a laptop the stages of a job share what there is."""
 
 
-def environment() -> dict[str, str]:
+def python_in(temp_dir: str) -> str:
+    """Our Python, by a path without a space: Ray puts the path into shell lines as it is."""
+    if " " not in sys.executable:
+        return sys.executable
+    link = Path(temp_dir) / "venv"
+    link.unlink(missing_ok=True)
+    link.symlink_to(sys.prefix)
+    return str(link / "bin" / "python")
+
+
+def environment(python: str) -> dict[str, str]:
     """This process's environment with our Python first, and Ray's authentication said explicitly."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    path = os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", "")])
     return (
         {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         | os.environ
@@ -42,13 +52,14 @@ def environment() -> dict[str, str]:
 def start_head(port: int, dashboard_port: int, temp_dir: str, log: Path) -> subprocess.Popen[bytes]:
     """Start a head node in a session of its own, and wait until it takes jobs. Raises RuntimeError if it does not."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
+    python = python_in(temp_dir)
+    command = [python, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={LOGICAL_CPUS}", f"--temp-dir={temp_dir}"]
     command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
     command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
     with log.open("wb") as output:
         head = subprocess.Popen(
-            command, stdout=output, stderr=output, cwd=ROOT, env=environment(), start_new_session=True
+            command, stdout=output, stderr=output, cwd=ROOT, env=environment(python), start_new_session=True
         )
     deadline = time.monotonic() + START_SECONDS
     while not takes_jobs(dashboard_port):
@@ -109,7 +120,7 @@ def own_cluster() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="loupe-ray-", dir="/tmp", ignore_cleanup_errors=True) as temp_dir:
         head = start_head(port, dashboard_port, temp_dir, Path(temp_dir) / "head.log")
         try:
-            yield environment() | {
+            yield environment(python_in(temp_dir)) | {
                 "RAY_ADDRESS": f"127.0.0.1:{port}",
                 "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard_port}",
             }
