@@ -22,7 +22,7 @@ import ray.data
 import tyro
 from loupe import config as configs
 from loupe import indexing, planning, rows, storage
-from loupe.committing import Stored, commit_chunks, commit_films
+from loupe.committing import Stored, commit_chunks, commit_films, patiently
 from loupe.config import Config, ConfigError, Stage, VllmModel
 from loupe.embedding import open_embedder
 from loupe.engines.open import open_engine
@@ -120,8 +120,16 @@ def run(
                 done = [film for film in plan.pending if film.video_id not in left]
                 ready = films_to_finish(done, library, settings)
                 commit_films((finish or finish_on_ray)(ready, settings), library, progress)
-                library.optimize()
+                tidy_up(library)
         return report(progress, plan, config)
+
+
+def tidy_up(library: Library) -> None:
+    """Merge small files and bring indexes up to date. Where storage fails, the tables are whole all the same."""
+    try:
+        patiently(library.optimize)()
+    except OSError as error:
+        say(f"the tables were not tidied up, which only makes them slower: {str(error).splitlines()[0]}")
 
 
 def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:

@@ -4,11 +4,22 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
 from loupe import rows
 from loupe.finishing import Finished
 from loupe.indexing import FILM, Chunk, Settings
 from loupe.library import CommitBatch, Library
+from loupe.planning import PERMANENT, REPLACING
 from loupe.progress import Progress
+
+patiently = retry(
+    retry=retry_if_exception_type(OSError),  # what Lance raises where storage failed it
+    wait=wait_random_exponential(multiplier=0.2, max=10),
+    stop=stop_after_attempt(8),
+    reraise=True,
+)
+"""Try again what can be done twice: an object store may lose a request, or only the answer to it."""
 
 
 @dataclass(frozen=True)
@@ -19,30 +30,46 @@ class Stored:
     fragments: str
 
 
-def commit_chunks(stream: Iterable[Stored], settings: Settings, library: Library, progress: Progress) -> None:
-    """Commit chunks as they come, many at a time."""
+def commit_chunks(stream: Iterable[Stored], settings: Settings, library: Library, progress: Progress) -> set[str]:
+    """Commit chunks as they come, many at a time; gives the films that have to wait for another run."""
+    left: set[str] = set()
     index = settings.config.index
     waiting: list[Stored] = []
     last = time.monotonic()
     for stored in stream:
         waiting.append(stored)
         progress.add(stored.chunks)
+        left.update(chunk.film.video_id for chunk in stored.chunks if _is_left(chunk))
         full = sum(len(each.chunks) for each in waiting) >= index.commit_chunks
         if full or time.monotonic() - last > index.commit_seconds:
             commit(waiting, settings, library)
             waiting, last = [], time.monotonic()
     commit(waiting, settings, library)
+    patiently(delete_surplus)(library)
+    return left
+
+
+def _is_left(chunk: Chunk) -> bool:
+    """Failed, and not in a way that lies in the bytes of this chunk: what the tables hold of it may be an old one's."""
+    lost = all(failure.kind.startswith(PERMANENT) for failure in chunk.failures)
+    return chunk.failed and (chunk.index == FILM or not lost)
 
 
 def commit(waiting: Sequence[Stored], settings: Settings, library: Library) -> None:
-    """Write what some batches of chunks became: rows of whole chunks, reasons of failed ones."""
+    """Write what some batches of chunks became: rows of whole chunks, reasons of failed ones.
+
+    Markers last: a chunk that has one does not come by again to have its reasons put right.
+    """
     chunks = [chunk for stored in waiting for chunk in stored.chunks]
     whole = [chunk for chunk in chunks if not chunk.failed]
     changed = [chunk for chunk in whole if not chunk.unchanged]
-    before = library.videos([chunk.film.video_id for chunk in whole])
+    before = patiently(library.videos)([chunk.film.video_id for chunk in whole])
     videos = {chunk.film.video_id: rows.video_row(chunk, settings) for chunk in whole}
-    library.put_videos([{**before.get(name, {}), **row} for name, row in videos.items()])
-    library.commit(
+    patiently(library.put_videos)([{**before.get(name, {}), **row} for name, row in videos.items()])
+    settled = {(chunk.film.video_id, chunk.index) for chunk in chunks}
+    settled |= {(chunk.film.video_id, FILM) for chunk in whole}  # what concerned the whole film no longer holds
+    patiently(library.replace_failures)(settled, [row for chunk in chunks for row in rows.failure_rows(chunk)])
+    patiently(library.commit)(
         CommitBatch(
             fragments=tuple(stored.fragments for stored in waiting if stored.fragments),
             captions=[row for chunk in changed for row in rows.caption_rows(chunk)],
@@ -50,18 +77,25 @@ def commit(waiting: Sequence[Stored], settings: Settings, library: Library) -> N
             chunks=[rows.chunk_row(chunk) for chunk in changed],
         )
     )
-    settled = {(chunk.film.video_id, chunk.index) for chunk in chunks}
-    settled |= {(chunk.film.video_id, FILM) for chunk in whole}  # what concerned the whole film no longer holds
-    library.replace_failures(settled, [row for chunk in chunks for row in rows.failure_rows(chunk)])
+
+
+def delete_surplus(library: Library) -> None:
+    """Delete the last chunks of films that got shorter, and their reasons, before the films' logs are written.
+
+    Not told by their markers: these may be gone already, and the rest not.
+    """
+    replaced = {name: row for name, row in library.videos().items() if row["status"] == REPLACING}
+    counts = {name: row["chunk_count"] for name, row in replaced.items()}
+    for name, count in counts.items():
+        library.delete_chunks_after(name, count)
+    failed = {(row["video_id"], row["chunk_index"]) for row in library.failures()}
+    library.replace_failures({(name, index) for name, index in failed if index >= counts.get(name, index + 1)}, [])
 
 
 def commit_films(stream: Iterable[Sequence[Finished]], library: Library, progress: Progress) -> None:
-    """Commit finished films as they come; what a film no longer has goes first, its completed row last."""
+    """Commit finished films as they come."""
     for films in stream:
         progress.add_films(films)
-        whole = [film.row for film in films if film.failure is None]
-        for row in whole:
-            if any(index >= row["chunk_count"] for _, index in library.chunk_markers(row["video_id"])):
-                library.delete_chunks_after(row["video_id"], row["chunk_count"])
-        library.put_videos(whole)
-        library.put_failures([film.failure for film in films if film.failure is not None])
+        reasons = [film.failure for film in films if film.failure is not None]
+        patiently(library.replace_failures)({(film.row["video_id"], FILM) for film in films}, reasons)
+        patiently(library.put_videos)([film.row for film in films if film.failure is None])

@@ -45,8 +45,17 @@ def films_to_finish(films: Iterable[Film], library: Library, settings: Settings)
         there = {marker.chunk_index for marker in by_film.get(name, ()) if marker.summary_lineage != NO_SUMMARY}
         missing = set(range(row["chunk_count"])) - there
         if name in names and there and all((name, index) in lost for index in missing):
-            ready.append({**row, "wanted_lineage": _lineage(by_film[name], settings)})
+            ready.append({**row, **_made_by(settings), "wanted_lineage": _lineage(by_film[name], settings)})
     return ready
+
+
+def _made_by(settings: Settings) -> Row:
+    """Where every chunk was current, none of them came by to write this."""
+    return {
+        "sampler": settings.sampler,
+        "captioner": settings.captioner,
+        "summarizer": settings.film_summarizer,
+    }
 
 
 def _lineage(markers: Iterable[ChunkMarker], settings: Settings) -> str:

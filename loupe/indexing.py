@@ -173,6 +173,7 @@ def settings(config: Config) -> Settings:
     captioner = config.chat_model("captioner").model_dump(include=identity)
     summarizer = config.chat_model("summarizer").model_dump(include=identity)
     video_prompt = load(config.prompts, "video_summary")
+    chunk_summarizer = digest(summarizer, summaries.hash, index.summary_tokens)
     return Settings(
         config=config,
         caption_prompt=captions,
@@ -180,10 +181,8 @@ def settings(config: Config) -> Settings:
         video_prompt=video_prompt,
         sampler=digest(index.fps, index.chunk_seconds, index.long_side, index.jpeg_quality, index.decoder),
         captioner=digest(captioner, captions.hash, index.caption_tokens, index.share_captions),
-        summarizer=digest(summarizer, summaries.hash, index.summary_tokens),
-        film_summarizer=digest(
-            summarizer, summaries.hash, video_prompt.hash, index.video_summary_tokens, index.summary_fan_in
-        ),
+        summarizer=chunk_summarizer,
+        film_summarizer=digest(chunk_summarizer, video_prompt.hash, index.video_summary_tokens, index.summary_fan_in),
     )
 
 

@@ -14,6 +14,9 @@ SIDECARS = (".srt", ".vtt")
 PERMANENT = "MediaError"
 """Failures of this class lie in the film itself: the same bytes would fail again, so they are not tried again."""
 
+REPLACING = "replacing"
+"""Status of a film of whose markers some may be those of another object or sampler: none is taken on trust."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -72,13 +75,18 @@ def plan(
         elif (film.video_id, film.etag) in broken:
             given_up.append(film.video_id)
         else:
-            trusted = row is not None and _same_object(film, row) and row["sampler"] == settings.sampler
+            trusted = row is not None and _trusted(film, row, settings)
             pending.append(replace(film, trusted=trusted, markers=tuple(by_film[film.video_id])))
     return Plan(tuple(pending), tuple(finished), tuple(given_up))
 
 
 def _settled(failure: Mapping[str, Any]) -> bool:
     return failure["chunk_index"] == FILM and str(failure["class"]).startswith(PERMANENT)
+
+
+def _trusted(film: Film, row: Mapping[str, Any], settings: Settings) -> bool:
+    same = _same_object(film, row) and row["sampler"] == settings.sampler
+    return same and row["status"] != REPLACING
 
 
 def _same_object(film: Film, row: Mapping[str, Any]) -> bool:

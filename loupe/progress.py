@@ -71,12 +71,13 @@ class Progress:
 
     def line(self) -> str:
         """The progress line."""
-        frames = self.counts["captions"] + self.counts["shared_captions"]
+        captions = self.counts["captions"]
+        frames = captions + self.counts["shared_captions"]
         share = min(self.bytes_done / self.total_bytes, 1.0)
         left = f"{self.seconds * (1 - share) / share:.0f} s left" if share > 0 else "no estimate yet"
         return (
             f"{self.seconds:6.0f} s  films {self.counts['films']}/{self.films_pending}  "
-            f"chunks {self.counts['chunks']}  frames {frames}  captions {self.counts['captions']} ({self.counts['captions'] / self.seconds:.1f}/s)  "
+            f"chunks {self.counts['chunks']}  frames {frames}  captions {captions} ({captions / self.seconds:.1f}/s)  "
             f"shared {self.counts['shared_captions']}  failures {self.failures.total()}  {left}"
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from loupe.indexing import Chunk, Failure, Settings
+from loupe.planning import REPLACING
 from schemas import tables
 
 Row = dict[str, Any]
@@ -97,7 +98,7 @@ def video_row(chunk: Chunk, settings: Settings) -> Row:
         "uri": chunk.film.uri,
         "etag": chunk.film.etag,
         "size": chunk.film.size,
-        "status": "indexing",
+        "status": REPLACING if chunk.film.markers and not chunk.film.trusted else "indexing",
         "duration_ms": chunk.info.duration_ms,
         "width": chunk.info.width,
         "height": chunk.info.height,

@@ -67,6 +67,7 @@ def test_a_finished_film_needs_nothing(tmp_path: Path, settings: Settings) -> No
         ({"status": "indexing"}, True),  # a run died: what it committed holds
         ({"captioner": "another"}, True),  # another model or prompt: the frames hold
         ({"summarizer": "another"}, True),
+        ({"status": "replacing"}, False),  # a run died while it replaced chunks: those of before are among them
         ({"sampler": "another"}, False),  # other frames: packets are looked at again
         ({"etag": "another"}, False),
         ({"size": 1}, False),
@@ -74,7 +75,7 @@ def test_a_finished_film_needs_nothing(tmp_path: Path, settings: Settings) -> No
 )
 def test_what_differs_is_done_again(tmp_path: Path, settings: Settings, change: dict[str, Any], trusted: bool) -> None:
     (film,) = planning.list_films(library(tmp_path, "one.mp4"))
-    marker = ChunkMarker("one.mp4", 0, "l", "c", "s", 0, 2000, 2, 0)
+    marker = ChunkMarker("one.mp4", 0, "l", "c", "s", 0, 2000, 0)
     videos = {film.video_id: complete(film, settings, **change)}
     plan = planning.plan([film], videos, [marker], [], settings)
     (pending,) = plan.pending

@@ -24,6 +24,8 @@ BeforeCommit = Callable[[str], None]
 STEPS = {
     "tables: create": "no database, or a part of its tables; opening it with create=True makes the rest",
     "videos: upsert": "the films' rows as they were",
+    "failures: delete": "the chunks as they were before; reasons of an earlier run, some of which no longer hold",
+    "failures: upsert": "the chunks as they were before; the newest reasons are missing until the next run writes them",
     "markers: delete": "the chunks as they were before",
     "frames: delete": "the batch's chunks are hidden; their old rows lie in the tables without a marker",
     "frames: append": "the batch's chunks are hidden; their old pixels are gone",
@@ -32,8 +34,6 @@ STEPS = {
     "transcripts: upsert": "the batch's chunks are hidden; their spoken lines are the old ones",
     "transcripts: delete": "the batch's chunks are hidden; spoken lines of an older file lie beside the new ones",
     "markers: upsert": "the batch's chunks are hidden; all that belongs to them is in the tables",
-    "failures: delete": "the new chunks; reasons of an earlier run that no longer hold",
-    "failures: upsert": "the new chunks; the newest reasons are missing until the next run writes them",
     "videos: delete": "the film's row without chunks: it is known, and nothing of it is found",
     "compact": "everything, in many small files",
     "index": "everything, found by scanning what the index does not cover yet",
