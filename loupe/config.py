@@ -88,6 +88,12 @@ class ScriptedModel(Model):
     source: str = "digest"
 
 
+class FieldsModel(Model):
+    """No model: summaries put together from the fields that captions name."""
+
+    engine: Literal["fields"]
+
+
 class EmbeddingModel(Model):
     """A sentence-transformers model; `package:NAME` takes the one that an installed package carries."""
 
@@ -107,7 +113,7 @@ class HashingModel(Model):
 
 
 EmbedderModel = EmbeddingModel | HashingModel
-ChatModel = LocalModel | OpenAIModel | VllmModel | ScriptedModel
+ChatModel = LocalModel | OpenAIModel | VllmModel | ScriptedModel | FieldsModel
 AnyModel = Annotated[ChatModel | EmbedderModel, Field(discriminator="engine")]
 
 

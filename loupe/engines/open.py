@@ -1,6 +1,6 @@
 """From a config's model to the engine that reaches it: the one place that names every engine."""
 
-from loupe.config import ChatModel, ConfigError, LocalModel, OpenAIModel, ScriptedModel, resolve_source
+from loupe.config import ChatModel, ConfigError, FieldsModel, LocalModel, OpenAIModel, ScriptedModel, resolve_source
 from loupe.engines.protocol import Engine
 
 # Imports stand inside: a process that reaches its models by URL has no use for torch.
@@ -31,6 +31,11 @@ def open_engine(model: ChatModel) -> Engine:
                 max_retries=model.max_retries,
                 extra_body=model.extra_body,
             )
+        case FieldsModel():
+            from loupe.engines.fields import condense
+            from loupe.engines.scripted import ScriptedEngine
+
+            return ScriptedEngine(condense)
         case ScriptedModel():
             from loupe.engines.scripted import RULES, ScriptedEngine
 
