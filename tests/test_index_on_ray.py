@@ -1,0 +1,113 @@
+"""The index job on Ray: the same rows as in one process, whoever dies on the way."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from infra.local_cluster import own_cluster
+from loupe.library import Library
+from tests.in_process import index
+from tests.index_run import SCRIPTED, config
+from tests.index_scene import film, rows, small_library
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+ROOT = Path(__file__).parent.parent
+SAMPLING = "MapWorker(Map(SampleFrames))"
+"""In the title of the worker processes of the stage that decodes."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[dict[str, str]]:
+    """The environment that leads to a cluster of this module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        with own_cluster() as env:
+            yield env
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_library(tmp_path_factory.mktemp("library") / "films")
+
+
+@pytest.fixture(scope="module")
+def whole(films: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """The rows that one process writes."""
+    database = str(tmp_path_factory.mktemp("whole") / "database")
+    index(config(str(films), database))
+    return rows(database)
+
+
+def start(films: Path, database: str, env: dict[str, str], *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.index_run", str(films), database, *options]
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def last_line(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, _ = process.communicate()
+    assert process.returncode in (0, 1), output[-3000:]
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def test_a_job_that_is_submitted_writes_the_same_rows(
+    films: Path, whole: Any, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    file, database = tmp_path / "scripted.yaml", str(tmp_path / "database")
+    file.write_text(yaml.safe_dump(SCRIPTED))
+    command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
+    command += ["python", "jobs/index_library.py", "--config", str(file)]
+    command += ["--library", str(films), "--database", database]
+    submitted = subprocess.run(command, cwd=ROOT, env=cluster, capture_output=True, text=True, check=False)
+    said = submitted.stdout + submitted.stderr
+    assert "failed: 1 x probe MediaError:truncated" in said, said[-3000:]
+    assert submitted.returncode == 1  # one of the films is broken
+    assert rows(database) == whole
+
+
+def test_kill_9_of_the_driver_before_and_after_the_markers(
+    films: Path, whole: Any, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    database = str(tmp_path / "database")
+    for die_at, markers in ((2, False), (7, True)):  # in any order in which chunks come
+        killed = start(films, database, cluster, f"--die-at={die_at}")
+        output, _ = killed.communicate()
+        assert killed.returncode == -signal.SIGKILL, output[-3000:]
+        assert bool(Library.open(database).chunk_markers()) is markers
+    assert last_line(start(films, database, cluster))["exit_code"] == 1
+    assert rows(database) == whole
+
+
+def test_a_decoding_worker_that_is_killed_costs_nothing(cluster: dict[str, str], tmp_path: Path) -> None:
+    long, database, expected = tmp_path / "films", str(tmp_path / "database"), str(tmp_path / "expected")
+    film(long / "long.mp4", 100)
+    index(config(str(long), expected, fps=10.0))
+    process = start(long, database, cluster, "--set", "fps=10.0")
+    victim = sampling_worker(process, cluster)
+    victim.kill()
+    assert victim.wait(timeout=30) != 0
+    assert Library.open(database).chunk_markers() == {}  # it died with work left
+    assert last_line(process)["exit_code"] == 0
+    assert rows(database) == rows(expected)
+
+
+def sampling_worker(process: subprocess.Popen[str], cluster: dict[str, str]) -> psutil.Process:
+    """A worker of this cluster that decodes, once there is one: other clusters may run on this machine."""
+    while process.poll() is None:
+        for raylet in psutil.process_iter(["name", "cmdline"]):
+            if raylet.info["name"] == "raylet" and any(cluster["RAY_ADDRESS"] in a for a in raylet.info["cmdline"]):
+                for worker in raylet.children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        if any(SAMPLING in argument for argument in worker.cmdline()):
+                            return worker
+        time.sleep(0.05)
+    pytest.fail(f"the run ended before it decoded anything: {process.communicate()[0][-3000:]}")
