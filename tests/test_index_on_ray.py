@@ -23,7 +23,7 @@ from tests.index_scene import film, rows, small_library
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parent.parent
 SAMPLING = "MapWorker(Map(SampleFrames))"
-"""In the title of the worker processes of the stage that decodes."""
+"""In the title of a worker process of the stage that decodes."""
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def start(films: Path, database: str, env: dict[str, str], *options: str) -> sub
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def last_line(process: subprocess.Popen[str]) -> dict[str, Any]:
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
     output, _ = process.communicate()
     assert process.returncode in (0, 1), output[-3000:]
-    return json.loads(output.strip().splitlines()[-1])
+    return json.loads(next(line for line in output.splitlines() if line.startswith('{"exit_code"')))
 
 
 def test_a_job_that_is_submitted_writes_the_same_rows(
@@ -83,7 +83,7 @@ def test_kill_9_of_the_driver_before_and_after_the_markers(
         output, _ = killed.communicate()
         assert killed.returncode == -signal.SIGKILL, output[-3000:]
         assert bool(Library.open(database).chunk_markers()) is markers
-    assert last_line(start(films, database, cluster))["exit_code"] == 1
+    assert outcome(start(films, database, cluster))["exit_code"] == 1
     assert rows(database) == whole
 
 
@@ -92,22 +92,32 @@ def test_a_decoding_worker_that_is_killed_costs_nothing(cluster: dict[str, str],
     film(long / "long.mp4", 100)
     index(config(str(long), expected, fps=10.0))
     process = start(long, database, cluster, "--set", "fps=10.0")
-    victim = sampling_worker(process, cluster)
+    wait_for_markers(process, database)
+    victim = sampling_worker(cluster)
     victim.kill()
     assert victim.wait(timeout=30) != 0
-    assert Library.open(database).chunk_markers() == {}  # it died with work left
-    assert last_line(process)["exit_code"] == 0
+    assert len(Library.open(database).chunk_markers()) < 50  # it died with work left
+    assert outcome(process)["exit_code"] == 0
     assert rows(database) == rows(expected)
 
 
-def sampling_worker(process: subprocess.Popen[str], cluster: dict[str, str]) -> psutil.Process:
-    """A worker of this cluster that decodes, once there is one: other clusters may run on this machine."""
+def wait_for_markers(process: subprocess.Popen[str], database: str) -> None:
+    """Wait until the run has committed its first chunks."""
     while process.poll() is None:
-        for raylet in psutil.process_iter(["name", "cmdline"]):
-            if raylet.info["name"] == "raylet" and any(cluster["RAY_ADDRESS"] in a for a in raylet.info["cmdline"]):
-                for worker in raylet.children(recursive=True):
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        if any(SAMPLING in argument for argument in worker.cmdline()):
-                            return worker
+        library = Library.open_if_there(database)
+        if library and library.chunk_markers():
+            return
         time.sleep(0.05)
-    pytest.fail(f"the run ended before it decoded anything: {process.communicate()[0][-3000:]}")
+    pytest.fail(f"the run ended before it committed anything: {process.communicate()[0][-3000:]}")
+
+
+def sampling_worker(cluster: dict[str, str]) -> psutil.Process:
+    """The worker of this cluster that decodes: other clusters may run on this machine."""
+    for raylet in psutil.process_iter(["name", "cmdline"]):
+        arguments = raylet.info["cmdline"] or ()
+        if raylet.info["name"] == "raylet" and any(cluster["RAY_ADDRESS"] in argument for argument in arguments):
+            for worker in raylet.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if any(SAMPLING in argument for argument in worker.cmdline()):
+                        return worker
+    pytest.fail("no worker decodes")
