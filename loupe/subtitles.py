@@ -1,55 +1,52 @@
-"""Subtitles as lines with times: .srt and .vtt files, whatever wrote them."""
+"""Subtitle files, SubRip (.srt) and WebVTT (.vtt): text in, lines with times out."""
 
 import codecs
 import html
 import re
 from dataclasses import dataclass
 
-TIME = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
-ARROW = re.compile(rf"^\s*{TIME.pattern}\s*-->\s*{TIME.pattern}")
-TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
-"""HTML-like tags and the overrides of SubStation."""
-NOT_CUES = ("NOTE", "STYLE", "REGION", "WEBVTT")
-"""First words of WebVTT blocks that nobody speaks."""
+STAMP = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
+TIMING = re.compile(rf"\s*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
+TAG = re.compile(r"</?[a-zA-Z][^<>]*>|</>|<\d[\d:.]*>|\{\\[^{}]*\}")
+"""HTML and WebVTT tags with their classes and voices, WebVTT time tags, ASS overrides."""
+NOT_CUES = ("WEBVTT", "NOTE", "STYLE", "REGION")
+"""First words of WebVTT blocks that are no cues."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is shown from one time to another, as plain text on one line."""
+    """What is said or written from one time to another; `track` is the stream's index where a film brought it."""
 
     start_ms: int
     end_ms: int
     text: str
-    track: int = -1
-    """Index of the stream that it came from; -1: a file of its own."""
+    track: int | None = None
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """The lines of a file, in order of time, and how many cues could not be read."""
+@dataclass
+class SubtitleReport:
+    """What one call of `parse` met on its way."""
 
-    lines: tuple[Line, ...]
-    broken: int
+    broken: int = 0
+    """Blocks that are no cue, and cues that end before they begin or have no text."""
 
 
-def parse(data: bytes) -> Parsed:
-    """Read .srt or .vtt. Cues without times, without text, or that end before they begin are counted as broken."""
-    lines, broken = [], 0
-    for block in re.split(r"\n\s*\n", decode(data).replace("\r\n", "\n").replace("\r", "\n")):
-        rows = block.strip("\n").split("\n")
-        if not block.strip() or rows[0].lstrip().split(" ")[0] in NOT_CUES:
-            continue
-        at = next((index for index, row in enumerate(rows[:2]) if ARROW.match(row)), None)
-        line = None if at is None else _line(rows[at], rows[at + 1 :])
-        if line is None:
-            broken += 1
-        else:
+def parse(text: str | bytes, report: SubtitleReport | None = None) -> list[Line]:
+    """The cues of a subtitle file in order of time, tags stripped. Broken ones are counted and left out."""
+    report = report or SubtitleReport()
+    text = decode(text) if isinstance(text, bytes) else text
+    lines = []
+    for block in _blocks(text.removeprefix("\ufeff")):
+        line = _cue(block)
+        if line is not None:
             lines.append(line)
-    return Parsed(tuple(sorted(lines, key=lambda line: (line.start_ms, line.end_ms))), broken)
+        elif block[0].split()[0] not in NOT_CUES:
+            report.broken += 1
+    return sorted(lines, key=lambda line: (line.start_ms, line.end_ms))
 
 
 def decode(data: bytes) -> str:
-    """Text of a subtitle file: UTF-8 or UTF-16 by its mark, else UTF-8 if it is that, else Windows' Western."""
+    """The text of a subtitle file: UTF-16 where it says so, else UTF-8, else Windows-1252."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
     try:
@@ -58,22 +55,38 @@ def decode(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def plain(text: str) -> str:
-    """Text without tags, entities and line breaks."""
-    return " ".join(html.unescape(TAG.sub("", text.replace(r"\N", " "))).split())
+def plain_text(text: str) -> str:
+    """A cue's words, without tags and entities, each line trimmed."""
+    bare = html.unescape(TAG.sub("", text)).replace("\u00a0", " ")
+    return "\n".join(line for line in map(str.strip, bare.splitlines()) if line)
 
 
-def _line(times: str, rows: list[str]) -> Line | None:
-    found = ARROW.match(times)
-    text = plain(" ".join(rows))
-    if found is None or not text:
-        return None
-    start, end = _ms(found.groups()[:4]), _ms(found.groups()[4:])
-    return Line(start, end, text) if end > start else None
+def _blocks(text: str) -> list[list[str]]:
+    """Runs of lines between empty ones. A timing line in the middle begins a new one, as does the number above it."""
+    blocks: list[list[str]] = [[]]
+    for line in text.splitlines():
+        block = blocks[-1]
+        if not line.strip():
+            blocks.append([])
+        elif TIMING.fullmatch(line) and any(TIMING.fullmatch(earlier) for earlier in block[:2]):
+            blocks.append([block.pop(), line] if block[-1].strip().isdigit() else [line])
+        else:
+            block.append(line)
+    return [block for block in blocks if block]
 
 
-def _ms(parts: tuple[str | None, ...]) -> int:
-    hours, minutes, seconds, fraction = parts
-    return (int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)) * 1000 + int(
-        (fraction or "0").ljust(3, "0")
-    )
+def _cue(block: list[str]) -> Line | None:
+    """The cue of a block: a number or a name, the times, the text."""
+    for index, line in enumerate(block[:2]):
+        timing = TIMING.fullmatch(line)
+        if timing:
+            start_ms, end_ms = _ms(timing.groups()[:4]), _ms(timing.groups()[4:])
+            text = plain_text("\n".join(block[index + 1 :]))
+            return Line(start_ms, end_ms, text) if text and end_ms > start_ms else None
+    return None
+
+
+def _ms(stamp: tuple[str | None, ...]) -> int:
+    hours, minutes, seconds, fraction = stamp
+    whole_s = (int(hours or 0) * 60 + int(minutes or 0)) * 60 + int(seconds or 0)
+    return 1000 * whole_s + int((fraction or "").ljust(3, "0"))

@@ -1,16 +1,16 @@
-"""Time arithmetic, pure: chunks, sampling grids, windows, clusters of moments, overlap of spans. Milliseconds."""
+"""Time arithmetic, pure. Times are integer milliseconds from a film's first frame."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
-Span = tuple[int, int]
-"""Start and end in milliseconds; the end is not part of it."""
+Span = tuple[float, float]
+"""(start, end), in any one unit."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The n-th stretch of a film, from `start_ms` up to but not including `end_ms`."""
+    """A stretch [start, end) of a film, the unit of indexing."""
 
     index: int
     start_ms: int
@@ -19,74 +19,81 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Moments that lie close together."""
+    """Hits that lie close together in time."""
 
     start_ms: int
     end_ms: int
     count: int
     best_score: float
     density_per_minute: float
-    """Moments a minute; a cluster shorter than a second counts as one second long."""
 
 
-def chunks(duration_ms: int, chunk_seconds: int = 60) -> list[Chunk]:
-    """A film's chunks in order; the last one ends with the film. A film of no length has none."""
-    step = chunk_seconds * 1000
+def chunks(duration_ms: int, chunk_seconds: float = 60) -> list[Chunk]:
+    """Cut a film into chunks of equal length; the last one is what is left."""
+    step = round(1000 * chunk_seconds)
+    if step <= 0:
+        raise ValueError(f"a chunk of {chunk_seconds} seconds")
     starts = range(0, duration_ms, step)
     return [Chunk(index, start, min(start + step, duration_ms)) for index, start in enumerate(starts)]
 
 
 def grid(start_ms: int, end_ms: int, fps: float) -> list[int]:
-    """Sampling times in [start, end). The k-th sample of a film is at 1000 k / fps, rounded: chunks do not shift it."""
-    step = 1000 / Fraction(fps)
-    first = max(0, int(start_ms / step) - 1)
-    times = []
-    for k in range(first, int(end_ms / step) + 2):
-        time = round(k * step)
-        if start_ms <= time < end_ms:
-            times.append(time)
-    return times
+    """Times of the samples in [start, end). The k-th of a film is at round(1000 k / fps), whatever the chunk."""
+    if not 0 < fps <= 1000:
+        raise ValueError(f"{fps} samples a second")
+    first = max(0, math.floor(start_ms * fps / 1000) - 1)
+    last = math.ceil(end_ms * fps / 1000) + 1
+    return [t for t in (round(1000 * k / fps) for k in range(first, last + 1)) if start_ms <= t < end_ms]
 
 
-def clamp(start_ms: int, end_ms: int, duration_ms: int) -> Span:
-    """The part of a window that lies in the film; empty (start = end) where none does."""
-    start = min(max(start_ms, 0), duration_ms)
-    return start, max(start, min(end_ms, duration_ms))
+def clamp(value: int, low: int, high: int) -> int:
+    """The value in [low, high] that is nearest to `value`."""
+    return max(low, min(value, high))
 
 
-def linspace_ms(start_ms: int, end_ms: int, count: int) -> list[int]:
-    """`count` times from start to end, both included, evenly spaced; one time is the start."""
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
-    if count == 1:
-        return [start_ms]
-    return [start_ms + round(Fraction((end_ms - start_ms) * k, count - 1)) for k in range(count)]
+def linspace_ms(start_ms: int, end_ms: int, n: int) -> list[int]:
+    """`n` times from start to end, both included, evenly apart; the middle if n is 1."""
+    if n < 1 or end_ms < start_ms:
+        raise ValueError(f"{n} times from {start_ms} to {end_ms} ms")
+    if n == 1:
+        return [(start_ms + end_ms) // 2]
+    return [start_ms + round((end_ms - start_ms) * k / (n - 1)) for k in range(n)]
 
 
 def cluster(times_ms: Sequence[int], scores: Sequence[float], gap_ms: int) -> list[Cluster]:
-    """Moments no further apart than `gap_ms`, taken together; clusters with the best score first."""
-    moments = sorted(zip(times_ms, scores, strict=True))
-    groups: list[list[tuple[int, float]]] = []
-    for moment in moments:
-        if groups and moment[0] - groups[-1][-1][0] <= gap_ms:
-            groups[-1].append(moment)
-        else:
-            groups.append([moment])
-    found = [
+    """Gather hits whose neighbours are at most `gap_ms` apart, in order of time.
+
+    Density counts the hits over the cluster's length and the gap that ends it, so that a single hit has one too.
+    """
+    if gap_ms <= 0:
+        raise ValueError(f"a gap of {gap_ms} ms")
+    gathered: list[list[tuple[int, float]]] = []
+    for time_ms, score in sorted(zip(times_ms, scores, strict=True)):
+        if not gathered or time_ms - gathered[-1][-1][0] > gap_ms:
+            gathered.append([])
+        gathered[-1].append((time_ms, score))
+    return [
         Cluster(
-            start_ms=group[0][0],
-            end_ms=group[-1][0],
-            count=len(group),
-            best_score=max(score for _, score in group),
-            density_per_minute=len(group) * 60_000 / max(group[-1][0] - group[0][0], 1000),
+            start_ms=hits[0][0],
+            end_ms=hits[-1][0],
+            count=len(hits),
+            best_score=max(score for _, score in hits),
+            density_per_minute=60_000 * len(hits) / (hits[-1][0] - hits[0][0] + gap_ms),
         )
-        for group in groups
+        for hits in gathered
     ]
-    return sorted(found, key=lambda each: (-each.best_score, each.start_ms))
+
+
+def iou(spans_a: Iterable[Span], spans_b: Iterable[Span]) -> float:
+    """Length of what two unions of spans share over the length of both together; 0 where neither has any length."""
+    a, b = union(spans_a), union(spans_b)
+    shared = sum(max(0.0, min(end, other_end) - max(start, other)) for start, end in a for other, other_end in b)
+    both = sum(end - start for start, end in (*a, *b)) - shared
+    return shared / both if both > 0 else 0.0
 
 
 def union(spans: Iterable[Span]) -> list[Span]:
-    """The same moments as spans that do not touch, in order. Empty spans go."""
+    """The same stretches without overlaps, in order; empty and reversed spans are left out."""
     joined: list[Span] = []
     for start, end in sorted(span for span in spans if span[1] > span[0]):
         if joined and start <= joined[-1][1]:
@@ -94,13 +101,3 @@ def union(spans: Iterable[Span]) -> list[Span]:
         else:
             joined.append((start, end))
     return joined
-
-
-def iou(a: Iterable[Span], b: Iterable[Span]) -> float:
-    """Intersection over union of two sets of spans, each taken as the moments that it covers; 0 if both are empty."""
-    first, second = union(a), union(b)
-    common = sum(
-        max(0, min(one[1], other[1]) - max(one[0], other[0])) for one in first for other in second
-    )
-    total = sum(end - start for start, end in first) + sum(end - start for start, end in second) - common
-    return common / total if total else 0.0

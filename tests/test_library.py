@@ -1,7 +1,6 @@
 """The tables: opened, committed exactly once, replaced whole, resumed, kept in order."""
 
 import contextlib
-import multiprocessing
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import lance
 import lancedb
-import pyarrow as pa
 import pytest
 
 from loupe.library import STEPS, ChunkMarker, CommitBatch, Library, LibraryError, write_frame_fragments
@@ -426,25 +424,6 @@ def test_a_long_history_of_changes_ends_in_the_right_rows(library: Library, data
     golden = str(Path(database).parent / "golden")
     Library.open(golden, DIMENSIONS, create=True).commit(batch(golden, *current.values()))
     assert stored(database) == stored(golden)
-
-
-def upsert_the_same_keys(arguments: tuple[str, int]) -> None:
-    database, worker = arguments
-    table = Library.open(database)._tables
-    for first in range(0, 120, 30):
-        rows = [{"video_id": "a.mp4", "ts_ms": first + i, "chunk_index": worker} for i in range(30)]
-        table.upsert("captions: upsert", "captions", pa.Table.from_pylist(rows, schema=tables.captions(DIMENSIONS)))
-
-
-@pytest.mark.parametrize("indexed", [False, True])
-def test_upserts_at_the_same_time_give_no_key_twice(indexed: bool, library: Library, database: str):
-    if indexed:
-        library.commit(batch(database, Scene("z.mp4")))
-        library.optimize()
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(upsert_the_same_keys, [(database, worker) for worker in range(4)])
-    keys = [row["ts_ms"] for row in stored(database)["captions"] if row["video_id"] == "a.mp4"]
-    assert keys == list(range(120))
 
 
 def test_the_whole_of_it_on_s3(s3: S3):

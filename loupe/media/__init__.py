@@ -1,9 +1,23 @@
-"""Films: the only decoder code. What the rest of loupe uses stands in these modules:
+"""Films: the only decoder code, a file a reason. The names here are what the rest of loupe calls."""
 
-opening.py (MediaError, Source), probing.py, sampling.py, digest.py, pictures.py (JPEG), text_tracks.py.
-"""
-
+from loupe.media.digest import packets_digest
 from loupe.media.opening import MediaError, Source
+from loupe.media.pictures import decode_jpeg, encode_jpeg
+from loupe.media.probing import SubtitleTrack, VideoInfo, probe
 from loupe.media.sampling import Sampled, SampleReport, sample_frames
+from loupe.media.text_tracks import embedded_subtitles
 
-__all__ = ["MediaError", "SampleReport", "Sampled", "Source", "sample_frames"]
+__all__ = [
+    "MediaError",
+    "SampleReport",
+    "Sampled",
+    "Source",
+    "SubtitleTrack",
+    "VideoInfo",
+    "decode_jpeg",
+    "embedded_subtitles",
+    "encode_jpeg",
+    "packets_digest",
+    "probe",
+    "sample_frames",
+]

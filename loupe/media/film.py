@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import av.error
+from av.stream import Discard
 
 from loupe.media.opening import MAX_PIXELS, MediaError, Source, film_stream, open_container
 
@@ -61,23 +62,23 @@ class Film:
         self.container = container
         self.stream = stream
         self.decoder = Decoder(stream, threads)
-        self.packets = self._read()
+        self.packets = self._read(self.stream)
         """The packets that follow those which went into the decoder to find the first frame."""
-        self._ticks = stream.time_base.denominator
-        self._ms_in_ticks = 1000 * stream.time_base.numerator
+        self._ticks: int = stream.time_base.denominator
+        self._ms_in_ticks: int = 1000 * stream.time_base.numerator
         self._first_dts: int | None = None
+        self.begins_later = False
+        """An edit list leaves out frames at the beginning."""
         self.first = self._first_frame()
 
     def ms(self, pts: int) -> int:
         """Milliseconds from the first frame, rounded half up: the same number in every container's time base."""
-        return (2 * (pts - self.first.pts) * self._ms_in_ticks + self._ticks) // (2 * self._ticks)
+        since: int = pts - self.first.pts
+        return (2 * since * self._ms_in_ticks + self._ticks) // (2 * self._ticks)
 
     def duration_of(self, frame: Any) -> int:
         """Ticks that a frame is on screen; by the average rate where the container does not say."""
-        if frame.duration:
-            return int(frame.duration)
-        rate = self.stream.average_rate or 1
-        return round(1 / (rate * self.stream.time_base))
+        return int(frame.duration or 1 / ((self.stream.average_rate or 1) * self.stream.time_base))
 
     def packets_from(self, ms: int) -> Iterator[Any]:
         """The packets in file order from a keyframe at or before `ms` on, or from the start where there is none.
@@ -89,14 +90,24 @@ class Film:
             pts = self.first.pts + (ms - margin) * self._ticks // self._ms_in_ticks
             if pts <= self.first.pts or not self._seek(pts):
                 break
-            packets = self._read()
+            packets = self._read(self.stream)
             keyframe = next((packet for packet in packets if packet.is_keyframe), None)
             if keyframe is not None and self.ms(time_of(keyframe)) <= ms:
                 yield keyframe
                 yield from packets
                 return
-        self._seek(min(self.first.pts, self.first.pts if self._first_dts is None else self._first_dts))
-        yield from self._read()
+        self._rewind()
+        yield from self._read(self.stream)
+
+    def packets_of(self, streams: list[Any]) -> Iterator[Any]:
+        """The packets of other streams, from the start; nothing else of the film can be read after that."""
+        for stream in self.container.streams:
+            stream.discard = Discard.default if stream in streams else Discard.all
+        self._rewind()
+        return self._read(*streams)
+
+    def _rewind(self) -> None:
+        self._seek(self.first.pts if self._first_dts is None else min(self.first.pts, self._first_dts))
 
     def _seek(self, pts: int) -> bool:
         try:
@@ -105,11 +116,11 @@ class Film:
             return False
         return True
 
-    def _read(self) -> Iterator[Any]:
+    def _read(self, *streams: Any) -> Iterator[Any]:
         """Packets from where the container stands; what cannot be parsed is passed over."""
         for _ in range(MAX_LOST_PACKETS):
             try:
-                for packet in self.container.demux(self.stream):
+                for packet in self.container.demux(*streams):
                     if packet.size and time_of(packet) is not None:
                         yield packet
                 return
@@ -122,6 +133,7 @@ class Film:
         for count, packet in enumerate(self.packets):
             if self._first_dts is None:
                 self._first_dts = packet.dts
+                self.begins_later = packet.is_discard
             begun = begun or packet.is_keyframe
             decoder.feed(packet)
             if not begun:

@@ -48,7 +48,7 @@ def open_container(source: Source) -> Iterator[Any]:
     if size == 0:
         raise MediaError("empty", "The file is empty.")
     if size < SMALLEST_FILM:
-        raise MediaError("not_a_video", "The file is too small to be a video.")
+        raise _refusal(head)
     options = {"format_whitelist": ",".join(FILM_FORMATS + SOUND_FORMATS), "protocol_whitelist": "file"}
     file = "file:" + os.path.abspath(source) if isinstance(source, str | Path) else source
     try:
@@ -56,7 +56,7 @@ def open_container(source: Source) -> Iterator[Any]:
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise
-        raise _refusal(head, size) from error
+        raise _refusal(head) from error
     with container:
         yield container
 
@@ -90,7 +90,7 @@ def _head(source: Source) -> tuple[bytes, int]:
     return head, size
 
 
-def _refusal(head: bytes, size: int) -> MediaError:
+def _refusal(head: bytes) -> MediaError:
     """Why a file could not be opened, judged by its first bytes."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(PLAYLIST_STARTS) or (text.startswith(b"<?xml") and b"<mpd" in text):

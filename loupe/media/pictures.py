@@ -49,7 +49,7 @@ class FrameConverter:
     def __call__(self, frame: Any) -> Picture:
         width, height = fit(*square_size(frame.width, frame.height, self.aspect), self.long_side)
         rgb = self._scaler.reformat(frame, width, height, format="rgb24", interpolation="AREA", threads=1)
-        return upright(rgb.to_ndarray(), frame.rotation)
+        return upright(np.asarray(rgb.to_ndarray(), np.uint8), frame.rotation)
 
 
 def encode_jpeg(picture: Picture, quality: int = 85) -> bytes:

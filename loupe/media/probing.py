@@ -32,7 +32,7 @@ class VideoInfo:
     """Average; 0 where the container does not say."""
     codec: str
     rotation: int
-    """Degrees, counter-clockwise, by which stored pictures are turned to stand upright."""
+    """Degrees, counter-clockwise, by which stored pictures are turned to stand upright: 0, 90, 180, 270."""
     has_audio: bool
     subtitle_tracks: tuple[SubtitleTrack, ...]
 
@@ -50,7 +50,7 @@ def probe(source: Source) -> VideoInfo:
             height=height,
             fps=float(stream.average_rate or 0),
             codec=stream.codec_context.codec.canonical_name,
-            rotation=film.first.rotation,
+            rotation=round(film.first.rotation / 90) % 4 * 90,
             has_audio=bool(container.streams.audio),
             subtitle_tracks=tuple(
                 SubtitleTrack(s.index, s.language, s.codec_context.name if s.codec_context else "unknown")

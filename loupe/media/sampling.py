@@ -25,7 +25,7 @@ QUEUE_BYTES = 32 << 20
 SKIPS_EXACTLY = ("h264",)
 """Codecs whose pictures without references can be left out safely (HEVC's may be referred to by other layers)."""
 KEPT_BEFORE = 3
-"""The last packets up to a time that are always decoded: two fields, or a frame that is not shown, may be among them."""
+"""Packets up to a time that are always decoded: a frame may come as two fields, or be one that is not shown."""
 JUMP_AFTER = 8
 """Packets that must be saved to make starting anew at a keyframe worth its while."""
 
@@ -105,6 +105,7 @@ class _Reader:
         self.packets = film.packets
         self.queue: deque[Any] = deque()
         """Packets that were read and not decoded yet, in file order."""
+        self.queued_bytes = 0
         self.held: Any = None
         """The latest frame that came out and is not after the last time asked."""
         self.wanted: int | None = None
@@ -146,6 +147,7 @@ class _Reader:
         """Go on from the keyframe before a time."""
         self.packets = self.film.packets_from(ts_ms)
         self.queue.clear()
+        self.queued_bytes = 0
         self.held, self.wanted, self.read_all, self.reached_ms = None, None, False, 0
         self._read_packet()
 
@@ -155,16 +157,22 @@ class _Reader:
             self.read_all = True
             return
         self.queue.append(packet)
+        self.queued_bytes += packet.size
         if packet.dts is not None:
             self.reached_ms = max(self.reached_ms, self.film.ms(packet.dts))
         elif packet.is_keyframe:
             self.reached_ms = max(self.reached_ms, self.film.ms(time_of(packet)))
 
+    def _take_packet(self) -> Any:
+        packet = self.queue.popleft()
+        self.queued_bytes -= packet.size
+        return packet
+
     def _advance(self, ts_ms: int) -> None:
         """Read and decode until the frame on screen at a time is held, or cannot come any more."""
         while not self.read_all and self.reached_ms <= ts_ms:
             self._read_packet()
-            if sum(packet.size for packet in self.queue) > QUEUE_BYTES:
+            while self.queued_bytes > QUEUE_BYTES:
                 self._decode_next(needed_from=None)
         times = sorted(time_of(p) for p in self.queue if not p.is_discard and self.film.ms(time_of(p)) <= ts_ms)
         self.wanted = max([*times[-1:], *self._decoded_times(ts_ms)], default=None)
@@ -183,7 +191,7 @@ class _Reader:
 
     def _decode_next(self, needed_from: int | None) -> None:
         """Decode the next packet, unless it is shown before `needed_from` and no other refers to it."""
-        packet = self.queue.popleft()
+        packet = self._take_packet()
         leave_out = needed_from is not None and time_of(packet) < needed_from and self.skips
         self.decoder.context.skip_frame = "NONREF" if leave_out else "DEFAULT"
         self.decoder.feed(packet)
@@ -204,7 +212,7 @@ class _Reader:
         ]
         if keyframes and keyframes[-1] >= JUMP_AFTER:
             for _ in range(keyframes[-1]):
-                self.queue.popleft()
+                self._take_packet()
             self.decoder.flush()
             self.held = None
 

@@ -1,38 +1,43 @@
-"""Subtitles inside a film: its text tracks. Those that are pictures are left out."""
+"""Subtitles that a film brings with it, where they are text."""
 
-from loupe.media.film import open_film, time_of
+from collections.abc import Iterator
+from typing import Any
+
+import av.error
+
+from loupe.media.film import Film, open_film
 from loupe.media.opening import Source
-from loupe.subtitles import Line, plain
+from loupe.subtitles import Line, plain_text
 
 TEXT_CODECS = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
-ASS_FIELDS_BEFORE_TEXT = 8
-"""Of an event inside a container: ReadOrder, Layer, Style, Name, three margins, Effect."""
+"""As the decoders are called; bitmap subtitles are none of them."""
+UNKNOWN_LENGTH_MS = 2_000
+"""A line is taken to last so long where the container does not say."""
 
 
 def embedded_subtitles(source: Source) -> list[Line]:
-    """Lines of every text track, in order of time; times count from the first frame. Raises MediaError."""
+    """Lines of every text track, by track and time; times count from the film's first frame. Raises MediaError."""
     with open_film(source) as film:
-        tracks = [s for s in film.container.streams.subtitles if s.codec_context and s.codec_context.name in TEXT_CODECS]
-        if not tracks:
-            return []
-        origin = film.first.pts * film.stream.time_base
-        film.container.seek(0)
-        lines = []
-        for packet in film.container.demux(tracks):
-            if not packet.size or time_of(packet) is None:
-                continue
-            start = round((time_of(packet) * packet.time_base - origin) * 1000)
-            end = start + round((packet.duration or 0) * packet.time_base * 1000)
-            text = _text(bytes(packet), packet.stream.codec_context.name)
-            if text and end > max(start, 0):
-                lines.append(Line(max(start, 0), end, text, packet.stream.index))
-        return sorted(lines, key=lambda line: (line.start_ms, line.end_ms))
+        streams = film.container.streams.subtitles
+        tracks = [s for s in streams if s.codec_context is not None and s.codec_context.name in TEXT_CODECS]
+        lines = list(_lines(film, tracks)) if tracks else []
+    return sorted(lines, key=lambda line: (line.track or 0, line.start_ms, line.end_ms))
 
 
-def _text(payload: bytes, codec: str) -> str:
-    if codec == "mov_text":
-        payload = payload[2 : 2 + int.from_bytes(payload[:2], "big")]
-    text = payload.decode("utf-8", errors="replace")
-    if codec in ("ass", "ssa"):
-        text = text.split(",", ASS_FIELDS_BEFORE_TEXT)[-1]
-    return plain(text)
+def _lines(film: Film, tracks: list[Any]) -> Iterator[Line]:
+    for packet in film.packets_of(tracks):
+        start_ms = round(1000 * (packet.pts * packet.time_base - film.first.pts * film.stream.time_base))
+        length_ms = round(1000 * packet.duration * packet.time_base) if packet.duration else UNKNOWN_LENGTH_MS
+        try:
+            rects = packet.decode()
+        except av.error.FFmpegError:
+            continue
+        text = plain_text("\n".join(_words(rect) for rect in rects))
+        if text:
+            yield Line(max(0, start_ms), max(0, start_ms) + length_ms, text, packet.stream.index)
+
+
+def _words(rect: Any) -> str:
+    """What a decoded subtitle says; the decoders give all text formats as ASS."""
+    ass: str = rect.dialogue.decode("utf-8", errors="replace")
+    return ass.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
