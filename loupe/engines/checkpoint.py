@@ -1,21 +1,18 @@
 """A Hugging Face checkpoint, opened: any image-text-to-text or text-only model that the Auto classes know."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import transformers
-from PIL import Image as Picture
 from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.processing_utils import ProcessorMixin
 
-from loupe.engines.protocol import ChatRequest, EngineError
-from loupe.media.pictures import decode_jpeg
-from schemas.messages import Part, Text
+from loupe.engines.protocol import ChatRequest
+from loupe.engines.templating import ChatTemplate, open_template
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,7 @@ class Checkpoint:
     tokenizer: Any
     processor: Any | None
     """None for a model that takes text alone."""
-    template: str
-    control_tokens: re.Pattern[str]
-    """What the chat template writes and no message may."""
+    template: ChatTemplate
     stop_ids: tuple[int, ...]
     vocabulary: int
     """Tokens that can be written: those of the tokenizer; the model's logits are often padded beyond them."""
@@ -36,54 +31,25 @@ class Checkpoint:
     """Tokens of a prompt and its reply together, at most."""
 
     def encode(self, requests: Sequence[ChatRequest]) -> dict[str, Any]:
-        """The model's inputs for a batch, padded on the left.
-
-        Control tokens inside the messages (`<|im_end|>` on a sign in a film) are broken by a space, for they are
-        text and end nothing. Raises EngineError for a picture that cannot be decoded or has no model to go to; anything that the
-        chat template or the processor raises passes.
-        """
-        chats = [self._chat(request) for request in requests]
-        settings: dict[str, Any] = {
-            "add_generation_prompt": True,
-            "tokenize": True,
-            "return_dict": True,
-            "return_tensors": "pt",
-        }
-        if "enable_thinking" in self.template:
-            settings["enable_thinking"] = False  # a schema leaves no room for thoughts
+        """The model's inputs for a batch, padded on the left. Raises what the template and the processor raise."""
+        prompts = [self.template.render(request) for request in requests]
+        texts = [prompt.text for prompt in prompts]
+        settings = {"padding": True, "return_tensors": "pt", "add_special_tokens": False}
         if self.processor is None:
-            inputs = self.tokenizer.apply_chat_template(chats, padding=True, **settings)
+            inputs = self.tokenizer(texts, **settings)
         else:
-            padding = {"padding": True, "add_special_tokens": False}
-            inputs = self.processor.apply_chat_template(chats, processor_kwargs=padding, **settings)
-        return {name: value.to(self.model.device) for name, value in inputs.items() if name != "token_type_ids"}
+            pictures = [prompt.pictures for prompt in prompts]
+            inputs = self.processor(text=texts, images=pictures if any(pictures) else None, **settings)
+        return {name: self._placed(value) for name, value in inputs.items() if name != "token_type_ids"}
+
+    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor where the model is; pixels in its precision."""
+        return tensor.to(self.model.device, self.model.dtype if tensor.is_floating_point() else tensor.dtype)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of a reply, without control tokens."""
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
-
-    def _chat(self, request: ChatRequest) -> list[dict[str, Any]]:
-        """Messages as chat templates want them: parts for a processor, plain text for a bare tokenizer."""
-        if self.processor is None:
-            return [{"role": m.role, "content": "".join(map(self._text_only, m.parts()))} for m in request.messages]
-        return [{"role": m.role, "content": [self._part(part) for part in m.parts()]} for m in request.messages]
-
-    def _part(self, part: Part) -> dict[str, Any]:
-        if isinstance(part, Text):
-            return {"type": "text", "text": self._harmless(part.text)}
-        try:
-            return {"type": "image", "image": Picture.fromarray(decode_jpeg(part.jpeg))}
-        except (ValueError, OSError) as error:
-            raise EngineError(f"a picture of the request cannot be decoded: {error}") from error
-
-    def _text_only(self, part: Part) -> str:
-        if not isinstance(part, Text):
-            raise EngineError("the model takes text alone, and the request has a picture")
-        return self._harmless(part.text)
-
-    def _harmless(self, text: str) -> str:
-        return self.control_tokens.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
 
 def load(source: str, *, device: str = "auto", dtype: str = "auto") -> Checkpoint:
@@ -106,14 +72,12 @@ def load(source: str, *, device: str = "auto", dtype: str = "auto") -> Checkpoin
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    template = (processor and processor.chat_template) or tokenizer.chat_template or ""
     text_config = config.get_text_config()
     return Checkpoint(
         model=model,
         tokenizer=tokenizer,
         processor=processor,
-        template=template,
-        control_tokens=_control_tokens(tokenizer, template),
+        template=open_template(source, sees=sees, tokenizer=tokenizer),
         stop_ids=_stop_ids(model, tokenizer),
         vocabulary=min(len(tokenizer), model.get_output_embeddings().weight.shape[0]),
         context=min(tokenizer.model_max_length, getattr(text_config, "max_position_embeddings", 1 << 30)),
@@ -133,24 +97,13 @@ def _load_processor(source: str, config: Any) -> Any:
 def _load_without_films(kind: type[ProcessorMixin], source: str) -> Any:
     """The processor of this kind without its part for films, which nothing but torchvision can load."""
 
-    class PicturesOnly(kind):  # type: ignore[misc, valid-type]
-        apply_chat_template = ProcessorMixin.apply_chat_template  # some override it to ask the part that is not there
-
+    class PicturesOnly(kind):
         def check_argument_for_proper_class(self, name: str, argument: Any) -> Any:
             return None if argument is None else super().check_argument_for_proper_class(name, argument)
 
     loaders = {"tokenizer": AutoTokenizer, "image_processor": AutoImageProcessor}
     parts = [loaders[name].from_pretrained(source) if name in loaders else None for name in kind.get_attributes()]
-    settings, _ = kind.get_processor_dict(source)
-    tokenizer = parts[kind.get_attributes().index("tokenizer")]
-    return PicturesOnly.from_args_and_dict(parts, {"chat_template": tokenizer.chat_template, **settings})
-
-
-def _control_tokens(tokenizer: Any, template: str) -> re.Pattern[str]:
-    added = tokenizer.added_tokens_decoder.values()
-    names = {token.content for token in added if token.special or token.content in template}
-    longest_first = sorted((name for name in names if len(name.strip()) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    return PicturesOnly.from_args_and_dict(parts, kind.get_processor_dict(source)[0])
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -1,0 +1,188 @@
+"""The client of an OpenAI-compatible server, against a real server on loopback that fails in every way it knows."""
+
+import asyncio
+import base64
+import io
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from PIL import Image as Picture
+
+from loupe.captioning import caption_request, parse_caption
+from loupe.engines.openai import OpenAIEngine, retry_after
+from loupe.engines.protocol import ChatRequest, EngineError, Reply
+from loupe.engines.scripted import digest
+from loupe.prompts import load
+from schemas.messages import Image, Message
+from schemas.outputs import FrameCaption
+from tests.openai_server import FAULTS, OpenAIServer
+
+KEY = "sk-the-secret-of-the-test"
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOUPE_TEST_KEY", KEY)
+
+
+@asynccontextmanager
+async def client(server: OpenAIServer, **settings: Any) -> AsyncIterator[OpenAIEngine]:
+    engine = OpenAIEngine(
+        server.url, "tiny", api_key_env="LOUPE_TEST_KEY", **{"timeout_s": 10, "first_wait_s": 0.02, **settings}
+    )
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def ask(text: str = "Is it?", **settings: Any) -> ChatRequest:
+    return ChatRequest((Message(role="user", content=text),), **settings)
+
+
+def jpeg(width: int = 8, height: int = 6) -> bytes:
+    file = io.BytesIO()
+    Picture.new("RGB", (width, height), "red").save(file, "JPEG")
+    return file.getvalue()
+
+
+async def test_a_caption_request_arrives_whole_and_its_reply_is_read() -> None:
+    request = caption_request(jpeg(), load("full", "caption"), max_tokens=77)
+    with OpenAIServer(lambda body: digest(request)) as server:
+        async with client(server, extra_body={"top_k": 3, "temperature": 0.2}) as engine:
+            reply = await engine.chat(request)
+    assert parse_caption(reply).subjects
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (11, 3)
+    assert (reply.usage.images, reply.usage.pixels, reply.retries) == (1, 48, 0)
+    body = server.bodies[0]
+    assert server.keys == [f"Bearer {KEY}"]
+    assert (body["model"], body["max_tokens"], body["temperature"], body["top_k"]) == ("tiny", 77, 0.2, 3)
+    assert body["response_format"]["json_schema"]["schema"] == FrameCaption.model_json_schema()
+    assert body["response_format"]["json_schema"]["strict"] is True
+    text, picture = body["messages"][0]["content"]
+    assert text == {"type": "text", "text": load("full", "caption").text}
+    head, _, data = picture["image_url"]["url"].partition(",")
+    assert head == "data:image/jpeg;base64"
+    assert base64.b64decode(data) == jpeg()
+
+
+async def test_logprobs_and_token_ids_come_back_where_the_server_has_them() -> None:
+    written = [{"token": word, "logprob": value, "bytes": None, "top_logprobs": []} for word, value in (("a", -0.5),)]
+    choice = {
+        "message": {"role": "assistant", "content": "a"},
+        "logprobs": {"content": written, "refusal": None},
+        "token_ids": [42],
+        "finish_reason": "length",
+    }
+    with OpenAIServer(lambda body: choice) as server:
+        async with client(server) as engine:
+            reply = await engine.chat(ask(logprobs=True))
+            plain = await engine.chat(ask())
+    assert (reply.logprobs, reply.token_ids, reply.finish_reason) == ((-0.5,), (42,), "length")
+    assert (plain.logprobs, plain.token_ids) == (None, None)
+    assert [body.get("logprobs") for body in server.bodies] == [True, None]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_each_fault_is_tried_again(fault: str) -> None:
+    with OpenAIServer(script=[fault, fault]) as server:
+        async with client(server, timeout_s=0.5) as engine:
+            reply = await engine.chat(ask())
+    assert (reply.text, reply.retries, len(server.bodies)) == ("yes", 2, 3)
+
+
+async def test_a_server_that_never_recovers_ends_in_a_sentence() -> None:
+    with OpenAIServer(script=["error"] * 3) as server:
+        async with client(server, max_retries=2) as engine:
+            with pytest.raises(EngineError, match="no answer after 3 tries: HTTP 500: out of order"):
+                await engine.chat(ask())
+    assert len(server.bodies) == 3
+
+
+async def test_nobody_at_the_address() -> None:
+    engine = OpenAIEngine("http://127.0.0.1:9/v1", "tiny", max_retries=1, first_wait_s=0.02)
+    with pytest.raises(EngineError, match="the connection failed"):
+        await engine.chat(ask())
+    await engine.close()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+async def test_other_client_errors_end_at_once_and_hide_the_key(status: int) -> None:
+    fault = (status, {"error": {"message": f"the key {KEY} is no good"}}, {})
+    with OpenAIServer(script=[fault]) as server:
+        async with client(server) as engine:
+            with pytest.raises(EngineError, match=rf"HTTP {status}: the key \*\*\* is no good") as caught:
+                await engine.chat(ask())
+    assert len(server.bodies) == 1
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+async def test_retry_after_is_waited_for() -> None:
+    with OpenAIServer(script=["limit"]) as server:
+        server.retry_after = "1"
+        async with client(server) as engine:
+            reply = await engine.chat(ask())
+    assert reply.retries == 1
+    assert server.times[1] - server.times[0] >= 1
+
+
+def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert retry_after({"retry-after": "2.5"}) == 2.5
+    assert retry_after({"retry-after": soon}) == pytest.approx(30, abs=2)
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({}) is None
+
+
+async def test_no_more_requests_at_once_than_allowed() -> None:
+    with OpenAIServer() as server:
+        server.delay_s = 0.05
+        async with client(server, concurrency=3) as engine:
+            await asyncio.gather(*(engine.chat(ask()) for _ in range(12)))
+    assert server.at_once == 3
+
+
+async def test_with_every_fifth_reply_broken_every_request_ends() -> None:
+    """300 requests, 20 % faults of all kinds, few tries: each ends in its own reply or in an EngineError."""
+    with OpenAIServer(lambda body: body["messages"][0]["content"], rate=0.2, seed=7) as server:
+        async with client(server, timeout_s=1, max_retries=2) as engine:
+            started = time.monotonic()
+            ends = await asyncio.gather(*(engine.chat(ask(f"q{n}")) for n in range(300)), return_exceptions=True)
+            assert time.monotonic() - started < 60
+    assert set(server.faults) == set(FAULTS)
+    replies = {n: end for n, end in enumerate(ends) if isinstance(end, Reply)}
+    errors = [end for end in ends if not isinstance(end, Reply)]
+    assert all(reply.text == f"q{n}" for n, reply in replies.items())
+    assert all(isinstance(error, EngineError) for error in errors)
+    assert len(replies) > 250
+    assert sum(reply.retries for reply in replies.values()) > 30
+
+
+async def test_a_picture_that_is_none_never_leaves() -> None:
+    message = Message(role="user", content=(Image(jpeg=b"GIF89a"),))
+    with OpenAIServer() as server:
+        async with client(server) as engine:
+            with pytest.raises(EngineError, match="not a usable JPEG"):
+                await engine.chat(ChatRequest((message,)))
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ({"message": {"role": "assistant", "content": None, "refusal": "no"}}, "the model refused: no"),
+        ({"message": {"role": "assistant", "content": "x"}, "finish_reason": "content_filter"}, "content_filter"),
+    ],
+)
+async def test_what_is_no_reply_is_an_error(choice: dict[str, Any], sentence: str) -> None:
+    with OpenAIServer(lambda body: choice) as server:
+        async with client(server) as engine:
+            with pytest.raises(EngineError, match=sentence):
+                await engine.chat(ask())
