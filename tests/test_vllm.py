@@ -1,0 +1,203 @@
+"""Captions by vLLM inside the index job: the rows around it on Ray alone, and vLLM itself on a CPU."""
+
+import asyncio
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from jobs import vllm_captions
+from jobs.vllm_captions import (
+    ERROR,
+    Prompts,
+    caption_with,
+    caption_with_vllm,
+    engine_config,
+    request_row,
+    sampling_params,
+)
+from loupe.benchmarks.toytown.render import draw
+from loupe.benchmarks.toytown.stills import random_still
+from loupe.captioning import caption_request, parse_caption
+from loupe.config import ROOT, Config, VllmModel
+from loupe.engines.local import LocalEngine
+from loupe.engines.protocol import ChatRequest
+from loupe.engines.scripted import digest
+from loupe.engines.templating import open_template
+from loupe.indexing import Chunk, Film, Frame
+from loupe.media.pictures import encode_jpeg
+from loupe.prompts import load
+from schemas.messages import Message
+from schemas.outputs import FrameCaption
+from tests import tiny_models
+from tests.test_engines_local import picture
+
+CAPTIONER = "loupe/benchmarks/toytown/vlm"
+CONFIG = Config.model_validate(
+    {
+        "models": {"eyes": {"engine": "vllm", "source": "nowhere"}, "hash": {"engine": "hashing"}},
+        "roles": {"captioner": "eyes", "summarizer": "eyes", "embedder": "hash"},
+        "prompts": "tiny",
+        "index": {"share_captions": False, "caption_tokens": 60},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def chunk(index: int, frames: int, **settings: Any) -> Chunk:
+    pictures = tuple(Frame(n * 1000, n * 1000, 48, 32, picture(100 * index + n).jpeg) for n in range(frames))
+    return Chunk(Film("film.mp4", "film.mp4", "etag", 1), index, frames=pictures, **settings)
+
+
+class Scripted:
+    """Answers as vLLM's step would, by a rule; a picture of chunk 2 breaks it."""
+
+    def __call__(self, rows: Any) -> Any:
+        return rows.map(self._answer)
+
+    @staticmethod
+    def _answer(row: dict[str, Any]) -> dict[str, Any]:
+        if not row["request"]:
+            return {**row, ERROR: vllm_captions.NO_REQUEST}
+        if row["chunk_id"].endswith(":2") and row["position"] % 2:
+            return {**row, ERROR: "ValueError: out of order"}
+        if row["chunk_id"].endswith(":3"):
+            return {**row, **_reply("no caption"), ERROR: ""}
+        return {**row, **_reply(digest(pickle.loads(row["request"]))), ERROR: ""}
+
+
+def _reply(text: str) -> dict[str, Any]:
+    numbers = {"num_generated_tokens": 20, "num_input_tokens": 7, "max_tokens": 60, "images": 1, "pixels": 9}
+    return {"generated_text": text, **numbers}
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_chunks_come_back_whole_each_with_its_own_captions() -> None:
+    given = [
+        chunk(0, 3),
+        chunk(1, 70),
+        chunk(2, 4),
+        chunk(3, 2),
+        chunk(4, 2, unchanged=True),
+        chunk(5, 0).fail("sample", ValueError("no frame")),
+    ]
+    rows = ray.data.from_items([{"chunk": each} for each in given], override_num_blocks=6)
+    back = {row["chunk"].index: row["chunk"] for row in caption_with(rows, CONFIG, Scripted()).take_all()}
+    assert sorted(back) == [0, 1, 2, 3, 4, 5]
+    assert [len(back[index].captions) for index in range(6)] == [3, 70, 2, 0, 0, 0]
+    for index in (0, 1):
+        for frame, captioned in zip(back[index].frames, back[index].captions, strict=True):
+            assert frame.ts_ms == captioned.ts_ms
+            assert captioned.caption == FrameCaption.model_validate_json(
+                digest(caption_request(frame.jpeg, load("tiny", "caption")))
+            )
+    assert back[1].usage.completion_tokens == 70 * 20
+    assert "2 of 4 frames; first: ValueError: out of order" in back[2].failures[0].message
+    assert back[3].failed
+    assert back[4] == given[4]
+    assert back[5] == given[5]
+
+
+def test_a_request_becomes_vllms_parameters(tmp_path: Path) -> None:
+    prompts = Prompts(open_template(str(tiny_models.qwen3_vl(tmp_path)), sees=True))
+    request = caption_request(picture(1).jpeg, load("tiny", "caption"), max_tokens=33)
+    row = prompts(request_row(request, chunk_id="a:0", position=4))
+    assert row["prompt"].endswith("<|vision_start|><|image_pad|><|vision_end|><|im_end|>\n<|im_start|>assistant\n")
+    assert row["multimodal_data"]["image"][0].size == (48, 32)
+    assert (row["position"], row["sampling_params"]["max_tokens"]) == (4, 33)
+    grammar = row["sampling_params"]["structured_outputs"]["grammar"]
+    assert all(name in grammar for name in FrameCaption.model_fields)
+    assert "request" not in row
+    text = ChatRequest((Message(role="user", content="hello"),), temperature=0.5)
+    assert sampling_params(text) == {"max_tokens": 512, "temperature": 0.5}
+    broken = prompts(request_row(caption_request(b"none", load("tiny", "caption"))))
+    assert "cannot be decoded" in broken[ERROR]
+
+
+def test_a_model_of_the_config_becomes_vllms_engine() -> None:
+    plain = engine_config(VllmModel(engine="vllm", source="Qwen/Qwen3-VL-8B-Instruct", replicas=2))
+    assert plain.engine_kwargs["limit_mm_per_prompt"] == {"image": 1, "video": 0}
+    assert plain.engine_kwargs["mm_processor_cache_gb"] == 0
+    assert plain.engine_kwargs["enable_prefix_caching"] is True
+    assert plain.engine_kwargs["tensor_parallel_size"] == 1
+    assert plain.concurrency == 2
+    assert plain.should_continue_on_error
+    big = VllmModel(
+        engine="vllm",
+        source="x",
+        gpus=4,
+        accelerator_type="H200",
+        engine_kwargs={"max_model_len": 4096, "mm_processor_cache_gb": 4},
+        env={"VLLM_X": "1"},
+    )
+    config = engine_config(big)
+    assert config.engine_kwargs["tensor_parallel_size"] == 4
+    assert config.engine_kwargs["mm_processor_cache_gb"] == 4
+    assert (config.accelerator_type, config.runtime_env) == ("H200", {"env_vars": {"VLLM_X": "1"}})
+
+
+CPU = {
+    "dtype": "float32",
+    "max_model_len": 1024,
+    "max_num_seqs": 16,
+    "enforce_eager": True,
+    "skip_mm_profiling": True,
+    "distributed_executor_backend": "mp",
+}
+"""Of vLLM's engine where there is no GPU."""
+CPU_ENV = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    "TORCHDYNAMO_DISABLE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONPATH": f"{ROOT / 'tests' / 'vllm_cpu'}:{ROOT}",
+}
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("cluster")
+async def test_vllm_captions_the_frames_of_chunks() -> None:
+    """The demo's model on vLLM and in the process: the same captions but for a rare near tie; errors stay rows."""
+    rng = np.random.default_rng(3)
+    jpegs = [encode_jpeg(draw(random_still(rng), (256, 192))) for _ in range(12)]
+    model = VllmModel(engine="vllm", source=CAPTIONER, gpus=0, batch_size=8, engine_kwargs=CPU, env=CPU_ENV)
+    config = CONFIG.model_copy(
+        update={
+            "models": {**CONFIG.models, "eyes": model},
+            "index": CONFIG.index.model_copy(update={"caption_tokens": 120}),
+        }
+    )
+    frames = tuple(Frame(n * 1000, n * 1000, 256, 192, jpeg) for n, jpeg in enumerate(jpegs))
+    film = Film("film.mp4", "film.mp4", "etag", 1)
+    broken = (*frames[8:], Frame(99_000, 99_000, 256, 192, b"no picture"))
+    given = [Chunk(film, 0, frames=frames[:8]), Chunk(film, 1, frames=broken), Chunk(film, 2, unchanged=True)]
+    rows = ray.data.from_items([{"chunk": each} for each in given], override_num_blocks=1)
+    back = {row["chunk"].index: row["chunk"] for row in caption_with_vllm(rows, config).take_all()}
+
+    assert sorted(back) == [0, 1, 2]
+    assert back[2] == given[2]
+    assert back[0].failures == ()
+    assert "1 of 5 frames" in back[1].failures[0].message
+    captions = [row.caption for index in (0, 1) for row in back[index].captions]
+    assert len(captions) == 12
+    assert back[0].usage.images == 8
+    assert back[0].usage.completion_tokens > 8 * 20
+
+    engine = LocalEngine(str(ROOT / CAPTIONER), threads=1)
+    requests = [caption_request(jpeg, load("tiny", "caption"), max_tokens=120) for jpeg in jpegs]
+    local = [parse_caption(reply) for reply in await asyncio.gather(*map(engine.chat, requests))]
+    await engine.close()
+    assert sum(a == b for a, b in zip(captions, local, strict=True)) >= 10
