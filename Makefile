@@ -1,5 +1,5 @@
 # Every target sets up what it needs by itself; a second run does only what is left.
-.PHONY: demo test test-ray test-vllm check bench cluster cluster-stop setup
+.PHONY: demo test test-vllm check bench cluster cluster-stop setup
 SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
@@ -24,7 +24,7 @@ demo: $(READY)
 	$(SQL) "select video_id, duration_ms // 1000 as seconds, chunk_count as chunks, summary from videos"
 	$(SQL) "select place, count(*) as frames, count(same_as_ts_ms) as shared from captions where place <> '' group by place order by frames desc"
 	$(SQL) "select video_id, sign, min(ts_ms) // 1000 as first_second, count(*) as frames from (select video_id, ts_ms, unnest(on_screen_text) as sign from captions) group by all order by frames desc limit 8"
-	$(PY) -m loupe.search --database data/demo/database "a red person jumps"
+	$(PY) -m loupe.search --database data/demo/database "somebody drops a cake"
 	$(PY) -m loupe.search --database data/demo/database --level transcripts "where is the harbour"
 
 test: $(READY)

@@ -397,12 +397,14 @@ def embed(chunks: Sequence[Chunk], embedder: Embedder) -> list[Chunk]:
     texts |= {chunk.summary for chunk in chunks if chunk.summary}
     ordered = sorted(texts)
     vectors = dict(zip(ordered, map(tuple, embedder.embed(ordered).tolist()), strict=True))
+    seconds = (time.monotonic() - started) / max(len(chunks), 1)
     return [
         replace(
             chunk,
             captions=tuple(replace(row, vector=vectors[row.caption.searchable_text()]) for row in chunk.captions),
             lines=tuple(replace(line, vector=vectors[line.text]) for line in chunk.lines),
             summary_vector=vectors.get(chunk.summary, ()),
-        ).timed("embed", started)
+            seconds={**chunk.seconds, "embed": seconds},
+        )
         for chunk in chunks
     ]

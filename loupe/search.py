@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Annotated
 
 import tyro
@@ -11,6 +12,9 @@ from loupe.config import ConfigError
 from loupe.embedding import open_embedder
 from loupe.library import Library, LibraryError, SearchResult
 from loupe.library.search import LevelName, Mode
+
+TEXT_AT_MOST = 90
+"""Characters of a hit that are printed."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def print_result(found: SearchResult, show: int) -> None:
     """Hits with their scores, then where in the films they gather."""
     for hit in found.hits[:show]:
         times = clock(hit.start_ms) if hit.end_ms <= hit.start_ms else f"{clock(hit.start_ms)}-{clock(hit.end_ms)}"
-        print(f"{hit.score:6.3f}  {hit.video_id}  {times}  {hit.text}")
+        print(f"{hit.score:6.3f}  {hit.video_id}  {times}  {shorten(hit.text, TEXT_AT_MOST, placeholder=' …')}")
     print(f"{len(found.hits)} hits, gathered at:")
     for place in found.clusters[:show]:
         print(
