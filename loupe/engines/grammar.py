@@ -7,6 +7,7 @@ not quote a sign.
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ import xgrammar
 
 from loupe.engines.checkpoint import Checkpoint
 from loupe.engines.protocol import EngineError
+
+COMPACT: dict[str, Any] = {"any_whitespace": False, "separators": (",", ":")}
+"""JSON as pydantic writes it. xgrammar's own way without whitespace still has a space after each comma and colon."""
 
 
 class Grammars:
@@ -28,12 +32,20 @@ class Grammars:
     def matcher(self, schema: dict[str, Any]) -> xgrammar.GrammarMatcher:
         """A fresh start of a schema, as JSON without whitespace. Raises EngineError for one that does not compile."""
         try:
-            compiled = self._compiler.compile_json_schema(
-                json.dumps(without_string_lengths(schema)), any_whitespace=False, separators=(",", ":")
-            )
+            compiled = self._compiler.compile_json_schema(json.dumps(without_string_lengths(schema)), **COMPACT)
         except RuntimeError as error:
             raise EngineError(f"the schema cannot be compiled: {error}") from error
         return xgrammar.GrammarMatcher(compiled)
+
+
+def compact_json(schema: dict[str, Any]) -> str:
+    """The same language in EBNF, for engines that would hold a schema to JSON of another shape."""
+    return _compact_json(json.dumps(without_string_lengths(schema)))
+
+
+@lru_cache
+def _compact_json(schema: str) -> str:
+    return str(xgrammar.Grammar.from_json_schema(schema, **COMPACT))
 
 
 def without_string_lengths(schema: Any) -> Any:
