@@ -74,7 +74,8 @@ def with_places(config: Config, library: str | None, database: str | None) -> Co
         "database": database and str(Path(database).absolute() if "://" not in database else database),
     }
     places = {name: place or configs.resolve(getattr(config.index, name)) for name, place in places.items()}
-    return config.model_copy(update={"index": config.index.model_copy(update=places)})
+    toytown = None if library else config.index.toytown  # nobody draws films into a folder that was named
+    return config.model_copy(update={"index": config.index.model_copy(update={**places, "toytown": toytown})})
 
 
 def print_plan(config: Config) -> int:
