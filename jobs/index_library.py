@@ -101,6 +101,7 @@ def run(
     """
     settings = indexing.settings(config)
     make_demo_films(config)
+    storage.require_folder(config.index.library)
     with Lease.acquire(config.index.database, ttl_s=config.index.lease_seconds) as lease:
 
         def check(step: str) -> None:
