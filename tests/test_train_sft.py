@@ -43,7 +43,8 @@ def test_two_workers_teach_the_model_a_word_and_leave_the_tower_as_it_is(tmp_pat
     assert run.returncode == 0, run.stderr[-2000:]
 
     before, after = (load_file(folder / "model.safetensors") for folder in (MODEL, tmp_path / "out" / "model"))
-    moved = {name for name in before if not torch.allclose(before[name].float(), after[name].float(), atol=1e-3)}
+    both = before.keys() & after.keys()  # tied weights are written once
+    moved = {name for name in both if not torch.allclose(before[name].float(), after[name].float(), atol=1e-3)}
     assert any("language_model" in name for name in moved)
     assert not {name for name in moved if "visual" in name}
     losses = [float(line.rpartition("loss ")[2].split()[0]) for line in run.stdout.splitlines() if " loss " in line]
