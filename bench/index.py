@@ -60,16 +60,14 @@ def captioner_alone(film: Path, config: Config) -> tuple[float, int]:
     return asyncio.run(ask()), len(frames)
 
 
-def cpu_seconds() -> dict[str, float]:
-    """CPU seconds so far of this process and of Ray's, by what they are."""
-    spent = {"driver": sum(psutil.Process().cpu_times()[:2])}
+def ray_cpu_seconds() -> float:
+    """CPU seconds so far of the processes that Ray keeps (its stages' workers are gone when a run ends)."""
+    spent = 0.0
     for process in psutil.Process().children(recursive=True):
         try:
-            title, used = " ".join(process.cmdline()) or process.name(), sum(process.cpu_times()[:2])
+            spent += sum(process.cpu_times()[:2])
         except psutil.NoSuchProcess:
             continue
-        kind = "stages" if title.startswith("ray::MapWorker") or title.startswith("ray::Map") else "framework"
-        spent[kind] = spent.get(kind, 0.0) + used
     return spent
 
 
@@ -107,14 +105,14 @@ def main() -> None:
 
         alone, frames = captioner_alone(film, config_for(films, root / "none", share=False))
         every = index(films, root / "every", share=False)
-        spent = cpu_seconds()
+        spent = ray_cpu_seconds()
         shared = index(films, root / "shared", share=True)
 
         print(f"captioner alone: {frames} frames, {frames / alone:.1f}/s")
         captioning = every["stage_seconds"]["caption"]
         print(f"caption stage of the job / captioner alone: {captioning / alone:.2f}")
         print(f"whole job / captioner alone: {every['wall_seconds'] / alone:.2f}, with starting Ray and loading models")
-        print("CPU seconds: " + ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in sorted(spent.items())))
+        print(f"CPU seconds of Ray's own processes: {spent:.0f}")
         print(f"captions saved by sharing: {shared['shared_captions'] / shared['frames']:.0%}")
         for name, database in (("with a caption a frame", root / "every"), ("with shared captions", root / "shared")):
             found = recall(database, events, config_for(films, database, share=True))
