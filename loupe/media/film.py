@@ -14,8 +14,6 @@ MAX_LOST_PACKETS = 1000
 """So many packets without a first frame, and the film counts as damaged (about 40 seconds)."""
 SEEK_MARGINS_MS = (0, 2_000, 10_000, 60_000)
 """How much earlier to aim, one after the other, while seeks land too late (MPEG-TS, sparse indexes)."""
-LAST_PTS = 1 << 62
-"""No stream is that long; broken headers say so."""
 
 
 class Decoder:
@@ -31,14 +29,10 @@ class Decoder:
         self.in_flight: set[int] = set()
         """Times of packets that went in and whose frames did not come out yet."""
         self.damaged: set[int] = set()
-        """Times of packets that could not be decoded, or that follow a keyframe which could not."""
-        self.without_keyframe = False
+        """Times of packets that could not be decoded."""
 
     def feed(self, packet: Any) -> None:
         """Decode a packet; None at the end of the stream, for the frames that are still inside."""
-        if packet is not None and self.without_keyframe and not packet.is_keyframe:
-            self.damaged.add(time_of(packet))  # it would change the picture of another scene
-            return
         try:
             frames = self.context.decode(packet)
         except EOFError:
@@ -46,12 +40,9 @@ class Decoder:
         except av.error.FFmpegError:
             if packet is not None:
                 self.damaged.add(time_of(packet))
-                self.without_keyframe = packet.is_keyframe
             return
-        if packet is not None:
-            self.without_keyframe = False
-            if not packet.is_discard:
-                self.in_flight.add(time_of(packet))
+        if packet is not None and not packet.is_discard:
+            self.in_flight.add(time_of(packet))
         for frame in frames:
             if frame.pts is not None:
                 self.in_flight = {pts for pts in self.in_flight if pts > frame.pts}
@@ -60,7 +51,6 @@ class Decoder:
     def flush(self) -> None:
         """Forget what is inside, so that decoding can start at another keyframe."""
         self.context.flush_buffers()
-        self.without_keyframe = False
         self.frames.clear()
         self.in_flight.clear()
 
@@ -97,7 +87,7 @@ class Film:
         """
         self.decoder.flush()
         for margin in SEEK_MARGINS_MS:
-            pts = min(self.first.pts + (ms - margin) * self._ticks // self._ms_in_ticks, LAST_PTS)
+            pts = self.first.pts + (ms - margin) * self._ticks // self._ms_in_ticks
             if pts <= self.first.pts or not self._seek(pts):
                 break
             packets = self._read(self.stream)
@@ -134,7 +124,7 @@ class Film:
                     if packet.size and time_of(packet) is not None:
                         yield packet
                 return
-            except (av.error.FFmpegError, IndexError):  # IndexError: PyAV, where damage makes up new streams
+            except av.error.InvalidDataError:
                 continue
 
     def _first_frame(self) -> Any:
