@@ -371,9 +371,7 @@ async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) 
     Raises ParseError, EngineError.
     """
     started = time.monotonic()
-    captions = [
-        (row.ts_ms / 1000, row.caption.searchable_text()) for row in chunk.captions if row.same_as_ts_ms is None
-    ]
+    captions = [(row.ts_ms / 1000, row.caption) for row in chunk.captions if row.same_as_ts_ms is None]
     lines = [(line.start_ms / 1000, line.text) for line in chunk.lines]
     tokens = settings.config.index.summary_tokens
     request = chunk_summary_request(captions, lines, settings.summary_prompt, max_tokens=tokens)

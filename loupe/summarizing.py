@@ -9,16 +9,42 @@ from loupe.engines.asking import ask
 from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
 from loupe.prompts import Prompt
 from schemas.messages import Message, Usage
-from schemas.outputs import ChunkSummary, LogEntry, VideoSummary
+from schemas.outputs import ChunkSummary, FrameCaption, LogEntry, VideoSummary
 
 LOGS = ("characters", "events", "scenes")
 
 
+def told(captions: Sequence[tuple[float, FrameCaption]]) -> list[tuple[float, str]]:
+    """Captions as lines (seconds, text): each sentence, and only the names that are new since the place last changed.
+
+    A sentence that says what the one before it said, with no new name, is left out. So a still minute is one line.
+    """
+    lines: list[tuple[float, str]] = []
+    place, sentence, named = None, None, set[tuple[str, str]]()
+    for seconds, caption in captions:
+        if caption.place != place:
+            place, named = caption.place, set()
+        new = {
+            name: [value for value in getattr(caption, name) if (name, value) not in named]
+            for name in ("subjects", "actions", "objects", "on_screen_text")
+        }
+        shown = caption.model_copy(update={**new, "place": "" if ("place", place) in named else place})
+        if caption.caption != sentence or any(new.values()):
+            lines.append((seconds, shown.searchable_text()))
+        sentence = caption.caption
+        named |= {(name, value) for name, values in new.items() for value in values} | {("place", place)}
+    return lines
+
+
 def chunk_summary_request(
-    captions: Sequence[tuple[float, str]], lines: Sequence[tuple[float, str]], prompt: Prompt, *, max_tokens: int = 256
+    captions: Sequence[tuple[float, FrameCaption]],
+    lines: Sequence[tuple[float, str]],
+    prompt: Prompt,
+    *,
+    max_tokens: int = 256,
 ) -> ChatRequest:
-    """Ask for the summary of one chunk from its captions and spoken lines, each as (seconds, text)."""
-    shown = [f"[{seconds:.1f}] {text}" for seconds, text in captions]
+    """Ask for the summary of one chunk from its captions and spoken lines, each with its time in seconds."""
+    shown = [f"[{seconds:.1f}] {text}" for seconds, text in told(captions)]
     shown += [f'[{seconds:.1f}] spoken: "{text}"' for seconds, text in lines]
     return ChatRequest(
         messages=(Message(role="user", content=prompt.fill(captions="\n".join(shown))),),

@@ -21,8 +21,8 @@ from schemas.outputs import FrameCaption
 ENGINE = open_engine(FieldsModel(engine="fields"))
 
 
-def seen(place: str, *people: str, actions: tuple[str, ...] = (), text: tuple[str, ...] = ()) -> str:
-    caption = FrameCaption(
+def seen(place: str, *people: str, actions: tuple[str, ...] = (), text: tuple[str, ...] = ()) -> FrameCaption:
+    return FrameCaption(
         caption="Somebody: somewhere. Place: nowhere.",
         subjects=list(people),
         actions=list(actions),
@@ -30,7 +30,6 @@ def seen(place: str, *people: str, actions: tuple[str, ...] = (), text: tuple[st
         objects=["key"],
         on_screen_text=list(text),
     )
-    return caption.searchable_text()
 
 
 MINUTE = [

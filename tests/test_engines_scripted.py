@@ -51,7 +51,7 @@ async def test_the_rule_digest_answers_every_schema_of_ours() -> None:
     other = parse_caption(await engine.chat(caption_request(wide.jpeg, load("tiny", "caption"))))
     assert caption == again
     assert caption.caption != other.caption
-    parse_chunk_summary(await engine.chat(chunk_summary_request([(0.0, "a")], [], load("tiny", "chunk_summary"))))
+    parse_chunk_summary(await engine.chat(chunk_summary_request([], [(0.0, "a")], load("tiny", "chunk_summary"))))
     summary = await engine.chat(video_summary_request([(0.0, 60.0, "a")], load("tiny", "video_summary")))
     assert all(entry.start < entry.end for entry in parse_video_summary(summary).scenes)
     answer = await engine.chat(ask_request("Who?", [(1.0, red), (2.0, wide)], load("tiny", "ask")))

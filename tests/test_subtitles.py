@@ -1,36 +1,117 @@
-"""Subtitle files of all kinds."""
+"""Subtitle files."""
 
 import pytest
 
-from loupe.subtitles import parse
+from loupe.subtitles import Line, SubtitleReport, decode, parse
 
-SRT = (
-    "1\r\n00:00:01,500 --> 00:00:03,000\r\n<i>Where is</i>\r\nthe key?\r\n\r\n"
-    "2\r\n01:00:00,000 --> 01:00:01,000\r\nHere.\r\n"
+SRT = """\
+1
+00:00:01,000 --> 00:00:02,500
+<i>Hello</i>, <font color="#ff0000">Ann</font> &amp; Bob.
+
+2
+01:02:03,004 --> 01:02:05,000 X1:10 X2:20
+{\\an8}Two
+lines
+"""
+VTT = """\
+WEBVTT - a title
+Kind: captions
+
+NOTE nothing that is shown
+for two lines
+
+STYLE
+::cue { color: red }
+
+intro
+00:01.000 --> 00:02.500 align:start position:10%
+<v Ann>Hello, <c.loud>Bob</c> <00:00:01.500><b>again</b>
+
+01:02:03.004 --> 01:02:05.000
+- One
+- Two
+"""
+
+
+def test_subrip():
+    assert parse(SRT) == [
+        Line(1_000, 2_500, "Hello, Ann & Bob."),
+        Line(3_723_004, 3_725_000, "Two\nlines"),
+    ]
+
+
+def test_webvtt():
+    report = SubtitleReport()
+    assert parse(VTT, report) == [
+        Line(1_000, 2_500, "Hello, Bob again"),
+        Line(3_723_004, 3_725_000, "- One\n- Two"),
+    ]
+    assert report.broken == 0
+
+
+@pytest.mark.parametrize("text", [SRT, VTT])
+@pytest.mark.parametrize(
+    "change", [lambda t: t.replace("\n", "\r\n"), lambda t: "\ufeff" + t, lambda t: t + "\n\n \n\n"]
 )
-VTT = (
-    "WEBVTT - title\n\nNOTE nobody says this\n\nintro\n00:01.500 --> 00:03.000 align:start\nWhere is the &amp; key?\n\n"
-    "STYLE\n::cue {}\n\nnonsense\n\n00:05.000 --> 00:06.000\nHere.\n"
-)
-
-
-def lines(data: str | bytes) -> list[tuple[int, int, str]]:
-    return [(line.start_ms, line.end_ms, line.text) for line in parse(data)]
-
-
-def test_srt() -> None:
-    assert lines(SRT) == [(1500, 3000, "Where is\nthe key?"), (3_600_000, 3_601_000, "Here.")]
-
-
-def test_vtt_without_its_notes_and_styles() -> None:
-    assert lines(VTT) == [(1500, 3000, "Where is the & key?"), (5000, 6000, "Here.")]
+def test_line_ends_and_marks_do_not_matter(text, change):
+    assert parse(change(text)) == parse(text)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_encodings(encoding: str) -> None:
-    assert lines("1\n00:00:01,000 --> 00:00:02,000\nCafé\n".encode(encoding)) == [(1000, 2000, "Café")]
+def test_encodings(encoding):
+    text = "1\n00:00:01,000 --> 00:00:02,000\nCafé “Müller” – naïve\n"
+    assert parse(text.encode(encoding)) == [Line(1_000, 2_000, "Café “Müller” – naïve")]
 
 
-@pytest.mark.parametrize("text", ["", "no cue at all", "1\n00:00:05,000 --> 00:00:01,000\nBackwards\n"])
-def test_what_is_no_cue_is_passed_over(text: str) -> None:
-    assert lines(text) == []
+def test_bytes_without_a_meaning_do_not_stop_a_file():
+    assert decode(b"caf\xe9 \x81") == "café �"
+
+
+def test_broken_cues_are_counted_and_left_out():
+    report = SubtitleReport()
+    text = """\
+1
+00:00:01,000 --> 00:00:02,000
+good
+
+2
+00:00:xx,000 --> 00:00:03,000
+no time
+
+3
+00:00:05,000 --> 00:00:04,000
+ends before it begins
+
+4
+00:00:06,000 --> 00:00:07,000
+
+just words
+
+5
+00:00:08,000 --> 00:00:09,000
+good too
+"""
+    assert [line.text for line in parse(text, report)] == ["good", "good too"]
+    assert report.broken == 4
+
+
+def test_a_missing_empty_line_does_not_join_cues():
+    text = "1\n00:00:01,000 --> 00:00:02,000\none\n2\n00:00:03,000 --> 00:00:04,000\ntwo\n"
+    assert [line.text for line in parse(text)] == ["one", "two"]
+    without_numbers = "00:01.000 --> 00:02.000\none\n00:03.000 --> 00:04.000\ntwo"
+    assert [line.text for line in parse(without_numbers)] == ["one", "two"]
+
+
+def test_lines_come_in_order_of_time():
+    text = "00:05.000 --> 00:06.000\nlater\n\n00:01.000 --> 00:02.000\nearlier"
+    assert [line.text for line in parse(text)] == ["earlier", "later"]
+
+
+def test_signs_that_are_no_tags_stay():
+    assert parse("00:01.000 --> 00:02.000\n1 < 2 > 0 <3 a<b")[0].text == "1 < 2 > 0 <3 a<b"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "WEBVTT", "not a subtitle file", b"\x00\xff\x00\x12" * 100])
+def test_what_is_no_subtitle_file_has_no_lines(text):
+    assert parse(text) == []

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from itertools import combinations, pairwise
+from itertools import combinations, groupby, pairwise
 from pathlib import Path
 
 import av
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from loupe.benchmarks.toytown import summaries
 from loupe.benchmarks.toytown.__main__ import Settings as FilmSettings
 from loupe.benchmarks.toytown.__main__ import main as make_films
 from loupe.benchmarks.toytown.captions import caption, visible
@@ -564,3 +565,31 @@ def test_overlap_of_spans() -> None:
     assert iou([(0, 10)], [(5, 15)]) == pytest.approx(1 / 3)
     assert iou([(0, 4), (8, 12)], [(2, 10)]) == pytest.approx(4 / 12)
     assert iou([(0, 1)], [(2, 3)]) == 0
+
+
+# --- summaries --------------------------------------------------------------------------------------------------------
+
+
+def test_a_true_summary_tells_scenes_people_signs_and_events() -> None:
+    film = write_film(11, 0, 2)
+    captions = [caption(film.still(second)) for second in range(60)]
+    told = summaries.scenes_of(summaries.chunk_summary(captions).summary)
+    shown = [one for one in captions if one.place]
+    assert [scene.place for scene in told] == [place for place, _ in groupby(one.place for one in shown)]
+    assert {name for scene in told for name in scene.people} == {name for one in shown for name in one.subjects}
+    assert {name for scene in told for name in scene.texts} == {name for one in shown for name in one.on_screen_text}
+    events = {action for one in shown for action in one.actions if action.split(" person ")[1] in ("enters", "leaves")}
+    assert events <= {name for scene in told for name in scene.events}
+
+
+def test_a_films_true_summary_names_all_once_with_logs_of_its_parts() -> None:
+    parts = [
+        (0.0, 60.0, "Street with text BAKER: red round person with cap — red person enters. Park: nobody."),
+        (60.0, 90.0, "Park: red round person with cap — red person leaves."),
+    ]
+    film = summaries.video_summary(parts)
+    assert film.summary == "Places: street, park. People: red round person with cap. Text: BAKER."
+    assert [(line.start, line.end, line.text) for line in film.scenes] == [(0, 60, "street, park"), (60, 90, "park")]
+    assert [line.text for line in film.events] == ["red person enters", "red person leaves"]
+    again = summaries.video_summary([(0.0, 90.0, film.summary)])
+    assert again == film.model_copy(update={"characters": [], "events": [], "scenes": []})

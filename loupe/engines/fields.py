@@ -63,10 +63,10 @@ def chunk_summary(text: str) -> ChunkSummary:
     for _, caption in MOMENT.findall(text):
         found = {name: _names(value) for name, value in FIELD.findall(caption)}
         place = ", ".join(found.get("place", []))
-        if not place:
-            continue
-        if not scenes or scenes[-1].place != place:
+        if place:  # named where it changes
             scenes.append(Scene(place))
+        if not scenes:
+            continue
         scenes[-1].texts |= dict.fromkeys(found.get("text", []))
         scenes[-1].people |= dict.fromkeys(found.get("subjects", []))
         scenes[-1].actions |= dict.fromkeys(found.get("actions", []))

@@ -14,6 +14,8 @@ MAX_LOST_PACKETS = 1000
 """So many packets without a first frame, and the film counts as damaged (about 40 seconds)."""
 SEEK_MARGINS_MS = (0, 2_000, 10_000, 60_000)
 """How much earlier to aim, one after the other, while seeks land too late (MPEG-TS, sparse indexes)."""
+LAST_PTS = 1 << 62
+"""No stream is that long; broken headers say so."""
 
 
 class Decoder:
@@ -87,7 +89,7 @@ class Film:
         """
         self.decoder.flush()
         for margin in SEEK_MARGINS_MS:
-            pts = self.first.pts + (ms - margin) * self._ticks // self._ms_in_ticks
+            pts = min(self.first.pts + (ms - margin) * self._ticks // self._ms_in_ticks, LAST_PTS)
             if pts <= self.first.pts or not self._seek(pts):
                 break
             packets = self._read(self.stream)
@@ -124,7 +126,7 @@ class Film:
                     if packet.size and time_of(packet) is not None:
                         yield packet
                 return
-            except av.error.InvalidDataError:
+            except (av.error.FFmpegError, IndexError):  # IndexError: PyAV, where damage makes up new streams
                 continue
 
     def _first_frame(self) -> Any:

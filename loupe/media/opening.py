@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,8 @@ FILM_FORMATS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg",
 SOUND_FORMATS = ("mp3", "wav", "flac", "aac")
 """Let in only so that a file with sound alone is called that."""
 PLAYLIST_STARTS = (b"#extm3u", b"ffconcat", b"[playlist]", b"<asx", b"<smil", b"<mpd")
+OPTIONS = {"format_whitelist": ",".join(FILM_FORMATS + SOUND_FORMATS), "protocol_whitelist": "none"}
+"""FFmpeg is given open files only, and may open no other."""
 SMALLEST_FILM = 128
 """Bytes. Some demuxers seek to this distance from the end while they guess what a file is."""
 MAX_PIXELS = 8192 * 8192
@@ -44,20 +46,20 @@ def open_container(source: Source) -> Iterator[Any]:
 
     Raises MediaError where the file is no plain container, and what reading it raises (OSError for a path).
     """
-    head, size = _head(source)
-    if size == 0:
-        raise MediaError("empty", "The file is empty.")
-    if size < SMALLEST_FILM:
-        raise _refusal(head)
-    options = {"format_whitelist": ",".join(FILM_FORMATS + SOUND_FORMATS), "protocol_whitelist": "file"}
-    file = "file:" + os.path.abspath(source) if isinstance(source, str | Path) else source
-    try:
-        container = av.open(file, container_options=options)
-    except av.error.FFmpegError as error:
-        if isinstance(error, OSError):
-            raise
-        raise _refusal(head) from error
-    with container:
+    with ExitStack() as opened:
+        file = opened.enter_context(open(source, "rb")) if isinstance(source, str | Path) else source
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(1024)
+        file.seek(0)
+        if size == 0:
+            raise MediaError("empty", "The file is empty.")
+        if size < SMALLEST_FILM:
+            raise _refusal(head)
+        try:
+            container = opened.enter_context(av.open(file, container_options=OPTIONS, metadata_errors="replace"))
+        except av.error.FFmpegError as error:
+            raise _refusal(head) from error
         yield container
 
 
@@ -76,18 +78,6 @@ def film_stream(container: Any) -> Any:
         if other.index != stream.index:
             other.discard = Discard.all
     return stream
-
-
-def _head(source: Source) -> tuple[bytes, int]:
-    """The first bytes and the size of a file; a file object is left at its beginning."""
-    if isinstance(source, str | Path):
-        with open(source, "rb") as file:
-            return file.read(1024), os.fstat(file.fileno()).st_size
-    size = source.seek(0, os.SEEK_END)
-    source.seek(0)
-    head = source.read(1024)
-    source.seek(0)
-    return head, size
 
 
 def _refusal(head: bytes) -> MediaError:

@@ -8,6 +8,8 @@ from loupe.media.pictures import square_size
 
 LAST_STRETCH_MS = 10_000
 """Of a film whose stream does not say how long it is, this much is read to find its end."""
+DOUBTFUL_MS = 24 * 3_600_000
+"""A film that says it is longer than this is measured: broken headers say anything."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,15 @@ def probe(source: Source) -> VideoInfo:
 
 
 def _duration_ms(film: Film) -> int:
-    stream = film.stream
+    stream, container = film.stream, film.container
     if stream.duration:
-        return film.ms((stream.start_time or 0) + stream.duration)
-    container_end_ms = ((film.container.start_time or 0) + (film.container.duration or 0)) // 1000
-    start_ms = -film.ms(0)
+        told_ms = film.ms((stream.start_time or 0) + stream.duration)
+        if 0 < told_ms <= DOUBTFUL_MS:
+            return told_ms
+    container_end_ms = ((container.start_time or 0) + (container.duration or 0)) // 1000 + film.ms(0)
+    frame = film.duration_of(film.first)
     ends = [
-        time_of(packet) + (packet.duration or film.duration_of(film.first))
-        for packet in film.packets_from(max(0, container_end_ms - start_ms - LAST_STRETCH_MS))
+        time_of(packet) + (packet.duration or frame)
+        for packet in film.packets_from(max(0, container_end_ms - LAST_STRETCH_MS))
     ]
-    return film.ms(max(ends, default=film.first.pts + film.duration_of(film.first)))
+    return film.ms(max(ends, default=film.first.pts + frame))

@@ -106,6 +106,8 @@ class _Reader:
         self.queue: deque[Any] = deque()
         """Packets that were read and not decoded yet, in file order."""
         self.queued_bytes = 0
+        self.begun_pts = film.first.pts
+        """Time stamp of the packet where decoding began, or began anew."""
         self.held: Any = None
         """The latest frame that came out and is not after the last time asked."""
         self.wanted: int | None = None
@@ -122,7 +124,7 @@ class _Reader:
 
     def frame_at(self, ts_ms: int) -> Any:
         """The frame on screen at a time that is not before the last one asked; None where there is none."""
-        if ts_ms - self.reached_ms > self.seek_after_ms:
+        if not self.read_all and ts_ms - self.reached_ms > self.seek_after_ms:
             self._seek(ts_ms)
         self._advance(ts_ms)
         if self._lost(ts_ms) and not self.hopeless:
@@ -150,6 +152,7 @@ class _Reader:
         self.queued_bytes = 0
         self.held, self.wanted, self.read_all, self.reached_ms = None, None, False, 0
         self._read_packet()
+        self.begun_pts = min(map(time_of, self.queue), default=self.begun_pts)
 
     def _read_packet(self) -> None:
         packet = next(self.packets, None)
@@ -172,8 +175,11 @@ class _Reader:
         """Read and decode until the frame on screen at a time is held, or cannot come any more."""
         while not self.read_all and self.reached_ms <= ts_ms:
             self._read_packet()
+            if self.queued_bytes > QUEUE_BYTES and not self.careful:
+                self._jump(ts_ms)
             while self.queued_bytes > QUEUE_BYTES:
                 self._decode_next(needed_from=None)
+                self._settled(ts_ms)
         times = sorted(time_of(p) for p in self.queue if not p.is_discard and self.film.ms(time_of(p)) <= ts_ms)
         self.wanted = max([*times[-1:], *self._decoded_times(ts_ms)], default=None)
         needed_from = None
@@ -215,6 +221,7 @@ class _Reader:
                 self._take_packet()
             self.decoder.flush()
             self.held = None
+            self.begun_pts = time_of(self.queue[0])
 
     def _settled(self, ts_ms: int) -> bool:
         """Take the frames that are not after a time; true once the one on screen then is known."""
@@ -225,7 +232,7 @@ class _Reader:
 
     def _damaged(self, ts_ms: int) -> bool:
         """Whether the frame on screen at a time is one that could not be decoded."""
-        since = self.held.pts if self.held is not None else self.film.first.pts - 1
+        since = self.held.pts if self.held is not None else self.begun_pts - 1
         return any(pts > since and self.film.ms(pts) <= ts_ms for pts in self.decoder.damaged)
 
     def _lost(self, ts_ms: int) -> bool:

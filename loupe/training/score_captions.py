@@ -21,10 +21,9 @@ from loupe.engines.protocol import ChatRequest, Engine, ParseError
 from loupe.media import sample_frames
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
+from loupe.training.toytown_tasks import HELD_OUT
 from schemas.outputs import FrameCaption
 
-HELD_OUT = 10_000_000
-"""Seeds from here on are never trained on."""
 Frame = tuple[bytes, FrameCaption]
 """A JPEG and its true caption."""
 

@@ -11,13 +11,7 @@ from torch import Tensor, nn
 from loupe.training.sft import IGNORED, Batch, expand
 from loupe.training.tower import BatchedTower
 from loupe.training.toytown_pictures import Pool, jittered
-from loupe.training.toytown_tasks import (
-    Task,
-    ask_task,
-    caption_task,
-    chunk_task,
-    video_task,
-)
+from loupe.training.toytown_tasks import HELD_OUT, Task, Watched, ask_task, caption_task, chunk_task, video_task
 from schemas.messages import Image
 
 ROWS, COLUMNS = 6, 8
@@ -127,6 +121,7 @@ class TaskBatches:
     ) -> None:
         self.pool, self.encoder, self.mix, self.step, self.fresh = pool, encoder, mix, step, fresh
         self.rng = np.random.default_rng(list(seed))
+        self.films: list[Watched] = []
 
     def __iter__(self) -> Iterator[Sequence[Batch]]:
         while True:
@@ -152,6 +147,12 @@ class TaskBatches:
         chosen = at[part : part + self.mix.captions]
         return [caption_task(self.pool.items[i].still, i) for i in chosen]
 
+    def film(self) -> Watched:
+        """A film to summarize: a new one now and then."""
+        if not self.films or self.rng.random() < 0.1:
+            self.films = [*self.films, Watched.drawn(int(self.rng.integers(HELD_OUT)), 6)][-8:]
+        return self.films[int(self.rng.integers(len(self.films)))]
+
     def _ask(self, frames: int) -> Task:
         at = self._pictures(frames)
         return ask_task(self.rng, [self.pool.items[i].still for i in at], at)
@@ -169,11 +170,11 @@ class TaskBatches:
                 frames = int(rng.integers(5, 17))
                 return [self._ask(frames) for _ in range(max(1, 16 // frames))]
             case "chunk":
-                return [chunk_task(rng, int(rng.integers(1, 9))) for _ in range(4)]
-            case "long chunk":
-                return [chunk_task(rng, int(rng.integers(10, 45)))]
+                seconds = round(float(np.exp(rng.uniform(np.log(2), np.log(60)))))
+                return [chunk_task(rng, self.film(), seconds) for _ in range(max(2, 48 // seconds))]
             case "film":
-                return [video_task(rng, int(rng.integers(1, 6))) for _ in range(3)]
+                parts, seconds = int(rng.integers(1, 7)), int(rng.integers(5, 61))
+                return [video_task(rng, self.film(), parts, seconds) for _ in range(max(1, 240 // (parts * seconds)))]
         return []
 
 

@@ -5,28 +5,26 @@ their place in `stills`; whoever trains puts the pictures in.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from loupe.asking import ask_request
 from loupe.benchmarks.toytown.captions import WITH_THING, Seen, caption, visible
 from loupe.benchmarks.toytown.stills import random_still
-from loupe.benchmarks.toytown.world import COLOURS, PLACES, SIGN_WORDS, THINGS, Actor, Still
+from loupe.benchmarks.toytown.summaries import Part, chunk_summary, video_summary
+from loupe.benchmarks.toytown.world import COLOURS, SIGN_WORDS, THINGS, Actor, Still
+from loupe.benchmarks.toytown.writing import write_film
 from loupe.captioning import caption_request
 from loupe.prompts import load
 from loupe.summarizing import chunk_summary_request, video_summary_request
 from schemas.messages import Image, Message
-from schemas.outputs import ChunkSummary, FrameAnswer, LogEntry, VideoSummary
+from schemas.outputs import ChunkSummary, FrameAnswer, FrameCaption
 
+HELD_OUT = 10_000_000
+"""Seeds from here on are never trained on."""
 NO_PICTURE = b""
 FRAME = Image(jpeg=NO_PICTURE)
-EVENTS = ("enters", "leaves", "picks up", "drops", "hands over", "jumps")
-"""Actions that a summary tells; what people do all the time it leaves out."""
-SPOKEN = (
-    "Good morning.", "Look at the {thing}.", "Who has the {thing}?", "Welcome to the {place}.", "I am so tired.",
-    "Have you been to {sign}?", "Let us go to the {place}.", "The {thing} is mine.", "See you later.",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -217,97 +215,63 @@ def ask_task(rng: np.random.Generator, stills: Sequence[Still], indexes: Sequenc
 
 
 @dataclass(frozen=True)
-class SceneTold:
-    """What a summary keeps of a scene."""
+class Watched:
+    """A film's true captions, one a second, and its spoken lines as (seconds, text)."""
 
-    place: str
-    sign: str | None
-    people: dict[str, list[str]]
-    """What each person does that is an event, in order."""
+    captions: tuple[FrameCaption, ...]
+    lines: tuple[tuple[float, str], ...]
 
+    @classmethod
+    def drawn(cls, seed: int, minutes: float) -> "Watched":
+        """A film that the seed gives."""
+        film = write_film(seed, 0, minutes)
+        captions = tuple(caption(film.still(second)) for second in range(film.duration_ms // 1000))
+        return cls(captions, tuple((line.start_ms / 1000, line.text) for line in film.lines))
 
-def scene_words(scene: SceneTold) -> str:
-    """One sentence: In the kitchen with the sign BAKER: red person enters; blue person."""
-    sign = f" with the sign {scene.sign}" if scene.sign else ""
-    people = "; ".join(f"{who} {', '.join(acts)}" if acts else who for who, acts in scene.people.items())
-    return f"{scene.place.capitalize()}{sign}: {people or 'nobody'}."
-
-
-def random_scene(rng: np.random.Generator, frames: int, detail: int = 3) -> tuple[SceneTold, list[Still]]:
-    """Some frames of a scene, and what a summary keeps of it: the first `detail` events of each person."""
-    first = random_still(rng)
-    cast = [actor.person for actor in first.actors]
-    stills: list[Still] = []
-    people: dict[str, list[str]] = {}
-    for _ in range(frames):
-        still = random_still(rng)
-        kept = still.actors[: len(cast)]
-        actors = tuple(replace(actor, person=who) for actor, who in zip(kept, cast, strict=False))
-        still = replace(
-            still, place=first.place, sign=first.sign, actors=actors, fade=1.0 if rng.random() < 0.97 else 0.0
-        )
-        stills.append(still)
-        if (seen := visible(still)) is None:
-            continue
-        for actor, held in zip(seen.actors, seen.held, strict=True):
-            acts = people.setdefault(person(actor), [])
-            act = doing(actor, held)
-            if actor.action in EVENTS and act not in acts and len(acts) < detail:
-                acts.append(act)
-    return SceneTold(first.place, first.sign, people), stills
+    def chunk(self, start: int, end: int) -> ChunkSummary:
+        """The true summary between two seconds."""
+        return chunk_summary(self.captions[start:end])
 
 
-def spoken(rng: np.random.Generator) -> str:
-    words = {"thing": _pick(rng, THINGS), "place": _pick(rng, PLACES), "sign": _pick(rng, SIGN_WORDS)}
-    return _pick(rng, SPOKEN).format(**words)
+def chunk_task(rng: np.random.Generator, film: Watched, seconds: int) -> Task:
+    """A chunk's captions and spoken lines, as the index job gives them, and its summary."""
+    start = int(rng.integers(len(film.captions) - seconds + 1))
+    end = start + seconds
+    # as if the film had begun earlier: late chunks have large time stamps
+    before = 60 * int(rng.integers(0, 130 if rng.random() < 0.3 else 6))
+    captions = [(float(before + second), film.captions[second]) for second in range(start, end)]
+    lines = [(before + second, text) for second, text in film.lines if start <= second < end]
+    messages = chunk_summary_request(captions, lines, CHUNK).messages
+    return Task(messages, film.chunk(start, end).model_dump_json())
 
 
-def chunk_task(rng: np.random.Generator, frames: int) -> Task:
-    """A chunk's captions, as the index job gives them, and its summary."""
-    scenes = int(rng.integers(1, min(4, frames) + 1))
-    counts = np.diff([0, *sorted(rng.permutation(np.arange(1, frames))[: scenes - 1].tolist()), frames])
-    told, lines, second = [], [], float(60 * rng.integers(0, 130 if rng.random() < 0.3 else 10))
-    for count in counts:
-        scene, stills = random_scene(rng, int(count))
-        told.append(scene_words(scene))
-        for still in stills:
-            lines.append((second, caption(still).searchable_text()))
-            second += float(rng.integers(1, 4))
-    said = [(lines[0][0] + float(rng.integers(0, 50)), spoken(rng)) for _ in range(int(rng.integers(0, 3)))]
-    messages = chunk_summary_request(lines, sorted(said), CHUNK).messages
-    return Task(messages, ChunkSummary(summary=" ".join(told)).model_dump_json())
+def video_task(rng: np.random.Generator, film: Watched, parts: int, seconds: int) -> Task:
+    """Summaries of a film's chunks of so many seconds, and its summary with the three logs.
 
-
-def video_task(rng: np.random.Generator, parts: int) -> Task:
-    """Chunk summaries of a film, and its summary with the three logs."""
+    Sometimes the parts are such summaries themselves, as on the higher levels of a long film.
+    """
+    begin = int(rng.integers(len(film.captions) - parts * seconds + 1))
     at = 60.0 * float(rng.integers(0, 120)) if rng.random() < 0.4 else 0.0
-    shown, scenes, events, characters = [], [], [], []
+    shown: list[Part] = []
     for part in range(parts):
-        start, end = at + 60.0 * part, at + 60.0 * (part + 1)
-        told = [random_scene(rng, int(rng.integers(1, 5)), detail=2)[0] for _ in range(int(rng.integers(1, 4)))]
-        shown.append((start, end, " ".join(scene_words(scene) for scene in told)))
-        scenes.append(LogEntry(start=start, end=end, text=", ".join(dict.fromkeys(s.place for s in told))))
-        acts = [f"{who} {act}" for scene in told for who, done in scene.people.items() for act in done[:1]]
-        if acts:
-            events.append(LogEntry(start=start, end=end, text=acts[0]))
-        who = list(dict.fromkeys(name for scene in told for name in scene.people))
-        if who:
-            characters.append(LogEntry(start=start, end=end, text=", ".join(who)))
-    places = list(dict.fromkeys(place for entry in scenes for place in entry.text.split(", ")))
-    film = VideoSummary(summary=f"Places: {', '.join(places)}.", characters=characters, events=events, scenes=scenes)
-    return Task(video_summary_request(shown, VIDEO).messages, film.model_dump_json())
+        summary = film.chunk(begin + part * seconds, begin + (part + 1) * seconds).summary
+        shown.append((at + 60.0 * part, at + 60.0 * (part + 1), summary))
+    if rng.random() < 0.15:
+        shown = [(start, end, video_summary([(start, end, text)]).summary) for start, end, text in shown]
+    return Task(video_summary_request(shown, VIDEO).messages, video_summary(shown).model_dump_json())
 
 
 def corpus(rng: np.random.Generator, count: int) -> list[str]:
     """Texts for the tokenizer: requests and targets of every kind."""
     texts: list[str] = []
+    film = Watched.drawn(0, 2)
     for _ in range(count):
         stills = [random_still(rng) for _ in range(3)]
         tasks = [
             *(caption_task(still, 0) for still in stills),
             *(ask_task(rng, stills[: 1 + i % 3], [0]) for i in range(6)),
         ]
-        tasks += [chunk_task(rng, 3), video_task(rng, 2)]
+        tasks += [chunk_task(rng, film, 3), video_task(rng, film, 2, 10)]
         for task in tasks:
             texts.append(task.target)
             texts += [part.text for m in task.messages for part in m.parts() if not isinstance(part, Image)]
