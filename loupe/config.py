@@ -18,7 +18,7 @@ from schemas.messages import Usage
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds `loupe/`, `jobs/` and `infra/`: relative paths of a config start here."""
 
-Role = Literal["captioner", "summarizer", "embedder"]
+Role = Literal["captioner", "summarizer", "embedder", "reasoner", "vlm", "critic", "critic_vlm"]
 
 
 class ConfigError(Exception):
