@@ -119,9 +119,9 @@ def test_training_asks_what_use_asks(tokenizer: Any, model: Any, tmp_path: Path)
     tiny_vlm.save(model, tokenizer, tmp_path)
     processor = sft.Processor.load(tmp_path)
     request = caption_request(jpeg(draw(KITCHEN)), load("tiny", "caption"))
-    prompt, target = TaskEncoder(tokenizer).ids(tasks.caption_task(KITCHEN, 0))
+    ids, _ = TaskEncoder(tokenizer).ids(tasks.caption_task(KITCHEN, 0))
     encoded = sft.encode(sft.Example(request.messages, caption(KITCHEN).model_dump_json()), processor)
-    assert encoded["input_ids"].tolist() == [*prompt, *target]
+    assert encoded["input_ids"].tolist() == ids
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from loupe.training.sft import IGNORED, Batch, expand
 from loupe.training.tower import BatchedTower
 from loupe.training.toytown_pictures import Pool, jittered
 from loupe.training.toytown_tasks import HELD_OUT, Task, Watched, ask_task, caption_task, chunk_task, video_task
-from schemas.messages import Image
+from schemas.messages import Image, Message
 
 ROWS, COLUMNS = 6, 8
 """Tokens of a picture, as the decoder sees them."""
+QUESTIONS = 6
+"""Asked one after the other about the same pictures: they cost the most, and are read once."""
 
 
 def positions(ids: Tensor, image_id: int) -> Tensor:
@@ -45,8 +47,28 @@ class TaskEncoder:
         self.image_id = int(tokenizer.convert_tokens_to_ids("<|image_pad|>"))
         self.end = int(tokenizer.eos_token_id)
 
-    def ids(self, task: Task) -> tuple[list[int], list[int]]:
-        """The prompt's ids with its pictures' tokens, and the target's with the end of the turn."""
+    def ids(self, task: Task) -> tuple[list[int], list[bool]]:
+        """The ids of a whole chat, and which are lessons: what the model says, and all of a text without pictures.
+
+        The captions of a chunk name the same things again and again: foretelling them is how copying is learned.
+        """
+        prompt = expand(self._asked(task.messages), [ROWS * COLUMNS] * len(task.stills))
+        parts = [(prompt, not task.stills), (task.target, True)]
+        for question, target in task.later:
+            asked = "\n" + self._asked((Message(role="user", content=question),))
+            parts += [(asked, False), (target, True)]
+        ids: list[int] = []
+        lessons: list[bool] = []
+        for number, (some, (_, lesson)) in enumerate(
+            zip(self.tokenizer([text for text, _ in parts], add_special_tokens=False).input_ids, parts, strict=True)
+        ):
+            said = [*some, self.end] if number % 2 else some
+            ids += said
+            lessons += [lesson] * len(said)
+        return ids, lessons
+
+    def _asked(self, messages: Sequence[Message]) -> str:
+        """The messages as the model reads them, up to where it begins to write."""
         chat = [
             {
                 "role": message.role,
@@ -55,24 +77,21 @@ class TaskEncoder:
                     for part in message.parts()
                 ],
             }
-            for message in task.messages
+            for message in messages
         ]
-        prompt = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        prompt = expand(prompt, [ROWS * COLUMNS] * len(task.stills))
-        encoded = self.tokenizer([prompt, task.target], add_special_tokens=False).input_ids
-        return encoded[0], [*encoded[1], self.end]
+        return str(self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
 
     def batch(self, tasks: Sequence[Task]) -> dict[str, Tensor]:
         """Ids, labels (B, n) and positions (3, B, n), padded on the right, and whether a token is a picture's."""
         pairs = [self.ids(task) for task in tasks]
-        width = max(len(prompt) + len(target) for prompt, target in pairs)
+        width = max(len(whole) for whole, _ in pairs)
         ids = torch.zeros(len(tasks), width, dtype=torch.long)
         labels = torch.full_like(ids, IGNORED)
         places = torch.zeros(3, len(tasks), width, dtype=torch.long)
-        for row, (prompt, target) in enumerate(pairs):
-            whole = torch.tensor([*prompt, *target])
+        for row, (said, lessons) in enumerate(pairs):
+            whole = torch.tensor(said)
             ids[row, : len(whole)] = whole
-            labels[row, len(prompt) : len(whole)] = whole[len(prompt) :]
+            labels[row, : len(whole)] = torch.where(torch.tensor(lessons), whole, IGNORED)
             places[:, row, : len(whole)] = positions(whole, self.image_id)
         return {"input_ids": ids, "labels": labels, "position_ids": places, "is_image": ids == self.image_id}
 
@@ -155,7 +174,7 @@ class TaskBatches:
 
     def _ask(self, frames: int) -> Task:
         at = self._pictures(frames)
-        return ask_task(self.rng, [self.pool.items[i].still for i in at], at)
+        return ask_task(self.rng, [self.pool.items[i].still for i in at], at, QUESTIONS)
 
     def other(self) -> list[Task]:
         """A batch of another kind than captions, of about the same cost."""

@@ -34,6 +34,8 @@ class Task:
     messages: tuple[Message, ...]
     target: str
     stills: tuple[int, ...] = ()
+    later: tuple[tuple[str, str], ...] = ()
+    """More turns: what is asked about the same pictures, and what to say to it."""
 
 
 def caption_task(still: Still, index: int) -> Task:
@@ -200,15 +202,19 @@ OF_ONE = (ask_place, ask_who, ask_count, ask_sign, ask_things, ask_person, ask_p
 OF_MANY = (*OF_ONE, ask_when, ask_when, ask_when, ask_whether, ask_signs)
 
 
-def ask_task(rng: np.random.Generator, stills: Sequence[Still], indexes: Sequence[int]) -> Task:
-    """A question about the given stills, as frames at increasing times."""
+def ask_task(rng: np.random.Generator, stills: Sequence[Still], indexes: Sequence[int], questions: int = 1) -> Task:
+    """Questions about the given stills, as frames at increasing times."""
     start = float(rng.integers(0, 600)) if rng.random() < 0.7 else float(rng.integers(0, 8000))
     gap = float(rng.choice((0.5, 1, 2, 5, 15, 60)))
     shown = [Shown(start + gap * i, still, visible(still)) for i, still in enumerate(stills)]
     asks = OF_ONE if len(shown) == 1 else OF_MANY
-    question, reasoning, answer = asks[int(rng.integers(len(asks)))](rng, shown)
-    messages = ask_request(question, [(frame.seconds, FRAME) for frame in shown], ASK).messages
-    return Task(messages, FrameAnswer(reasoning=reasoning, answer=answer).model_dump_json(), tuple(indexes))
+    turns: list[tuple[str, str]] = []
+    for _ in range(questions):
+        question, reasoning, answer = asks[int(rng.integers(len(asks)))](rng, shown)
+        turns.append((question, FrameAnswer(reasoning=reasoning, answer=answer).model_dump_json()))
+    (first, target), *later = turns
+    messages = ask_request(first, [(frame.seconds, FRAME) for frame in shown], ASK).messages
+    return Task(messages, target, tuple(indexes), tuple((ASK.fill(question=text), said) for text, said in later))
 
 
 # --- summaries --------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from loupe.training.toytown_tasks import HELD_OUT, corpus
 WIDTH, HEIGHT = SIZE
 MIXES = {
     "captions": Mix(captions=16, shares={"nothing": 0.85, "ask 1": 0.15}, easy=150),
-    "all": Mix(captions=6, shares={"ask 1": 0.15, "ask 2-4": 0.2, "ask 5-16": 0.1, "chunk": 0.35, "film": 0.2}),
+    "all": Mix(captions=6, shares={"ask 1": 0.1, "ask 2-4": 0.2, "ask 5-16": 0.2, "chunk": 0.3, "film": 0.2}),
 }
 """What the decoder learns, phase by phase."""
 
@@ -177,7 +177,7 @@ def main() -> None:
     say(f"{size:.2f} M parameters, {len(tokenizer)} tokens, {world} processes on {device}")
     train_heads(model, out, arguments.heads_minutes, seed, arguments.heads_batch, arguments.heads_lr)
     train_decoder(model, tokenizer, out, "captions", MIXES["captions"], arguments.captions_minutes, seed, 2e-3)
-    train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, 1e-3)
+    train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, 2e-3)
 
 
 def the_tokenizer(folder: Path) -> Any:
