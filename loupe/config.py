@@ -42,7 +42,40 @@ class Model(Section):
     price: Price = Price()
 
 
-class LocalModel(Model):
+class Serve(Section):
+    """How Ray Serve runs a model that has an engine here: one deployment, which grows with what is asked of it."""
+
+    replicas_min: int = Field(default=1, ge=0)
+    """0: nothing is held while nobody asks; the first question then waits for a replica to start."""
+    replicas_max: int = Field(default=1, ge=1)
+    ongoing: int = Field(default=8, ge=1)
+    """Requests at work in a replica that scaling aims for; a replica takes twice as many before they queue."""
+    queue: int = Field(default=1024, ge=1)
+    """Requests that may wait for a replica; those beyond are refused with status 429."""
+    cpus: float = Field(default=1, ge=0)
+    gpus: float = Field(default=0, ge=0)
+    accelerator_type: str | None = None
+    upscale_s: float = Field(default=5, ge=0)
+    """Seconds of too much work before a replica is added."""
+    downscale_s: float = Field(default=300, ge=0)
+    """Seconds of too little work before a replica is drained."""
+    drain_s: float = Field(default=120, ge=0)
+    """Seconds that a replica may take to finish its requests before it is ended."""
+
+    @model_validator(mode="after")
+    def _min_is_not_above_max(self) -> "Serve":
+        if self.replicas_min > self.replicas_max:
+            raise ValueError(f"replicas_min is {self.replicas_min} and replicas_max {self.replicas_max}")
+        return self
+
+
+class HereModel(Model):
+    """A model with an engine here, in a worker of a job or behind Ray Serve."""
+
+    serve: Serve = Serve()
+
+
+class LocalModel(HereModel):
     """A Hugging Face model that runs in the worker's own process."""
 
     engine: Literal["local"]
@@ -66,8 +99,8 @@ class OpenAIModel(Model):
     extra_body: dict[str, Any] = {}
 
 
-class VllmModel(Model):
-    """A model that vLLM runs on the cluster's GPU workers (through ray.data.llm)."""
+class VllmModel(HereModel):
+    """A model that vLLM runs on the cluster's GPU workers: through ray.data.llm in a job, ray.serve.llm when served."""
 
     engine: Literal["vllm"]
     source: str
@@ -80,21 +113,27 @@ class VllmModel(Model):
     """Arguments of vLLM's own engine: tensor_parallel_size, max_model_len, gpu_memory_utilization ..."""
     env: dict[str, str] = {}
 
+    @model_validator(mode="after")
+    def _gpus_are_said_once(self) -> "VllmModel":
+        if self.serve.gpus or self.serve.accelerator_type:
+            raise ValueError("a vllm model says its GPUs in `gpus` and `accelerator_type`, not under `serve`")
+        return self
 
-class ScriptedModel(Model):
+
+class ScriptedModel(HereModel):
     """No model: a rule that answers by code, for tests of everything around it."""
 
     engine: Literal["scripted"]
     source: str = "digest"
 
 
-class FieldsModel(Model):
+class FieldsModel(HereModel):
     """No model: summaries put together from the fields that captions name."""
 
     engine: Literal["fields"]
 
 
-class EmbeddingModel(Model):
+class EmbeddingModel(HereModel):
     """A sentence-transformers model; `package:NAME` takes the one that an installed package carries."""
 
     engine: Literal["sentence-transformers"]
@@ -104,7 +143,7 @@ class EmbeddingModel(Model):
     query_prefix: str = ""
 
 
-class HashingModel(Model):
+class HashingModel(HereModel):
     """No model: words hashed into numbers, for tests of everything around an embedder."""
 
     engine: Literal["hashing"]
@@ -170,6 +209,41 @@ class Index(Section):
     stages: Stages = Stages()
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Serving(Section):
+    """The front of the served models: an OpenAI-compatible address."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    token_env: str | None = None
+    """Name of the environment variable with the bearer token that every request must bring."""
+    replicas: int = Field(default=1, ge=1)
+    cpus: float = Field(default=0.5, ge=0)
+    """Of one replica of the front."""
+    body_bytes: int = Field(default=64 << 20, ge=1024)
+    """Of a request, at most: so do the next two."""
+    images: int = Field(default=32, ge=0)
+    pixels: int = Field(default=2048 * 2048, ge=1)
+    """Of one image."""
+    timeout_s: float = Field(default=600, gt=0)
+    """Until a request is given up with status 503."""
+
+    @model_validator(mode="after")
+    def _a_token_guards_what_others_reach(self) -> "Serving":
+        if self.host not in LOOPBACK and not self.token_env:
+            raise ValueError(
+                f"other machines can reach host {self.host}: name the environment variable of a token in token_env"
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """The front's address for a client on this machine."""
+        return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}/v1"
+
+
 class Config(Section):
     """One job's config, whole."""
 
@@ -177,6 +251,7 @@ class Config(Section):
     roles: dict[Role, str]
     prompts: str = "full"
     index: Index = Index()
+    serving: Serving = Serving()
 
     @model_validator(mode="after")
     def _roles_name_models(self) -> "Config":
@@ -203,6 +278,26 @@ class Config(Section):
         """US dollars, by the price of the model that has the role."""
         price = self.chat_model(role).price
         return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1e6
+
+    def through_front(self, url: str = "") -> "Config":
+        """The same config for a client of the served models: chat models are reached at the front's address.
+
+        `url` is the front's if it is not the one that `serving` says. Embedders stay in the client's process.
+        """
+        front = {
+            "engine": "openai",
+            "base_url": url or self.serving.url,
+            "api_key_env": self.serving.token_env or "",
+            "concurrency": 1024,
+            "timeout_s": self.serving.timeout_s,
+        }
+        reached = {
+            name: model
+            if isinstance(model, EmbedderModel)
+            else OpenAIModel.model_validate({**front, "model": name, "price": model.price})
+            for name, model in self.models.items()
+        }
+        return self.model_copy(update={"models": reached})
 
     def _model(self, role: Role) -> ChatModel | EmbedderModel:
         if role not in self.roles:
