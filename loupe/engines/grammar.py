@@ -14,7 +14,7 @@ import torch
 import xgrammar
 
 from loupe.engines.checkpoint import Checkpoint
-from loupe.engines.protocol import EngineError
+from loupe.engines.protocol import RequestError
 
 COMPACT: dict[str, Any] = {"any_whitespace": False, "separators": (",", ":")}
 """JSON as pydantic writes it. xgrammar's own way without whitespace still has a space after each comma and colon."""
@@ -30,11 +30,11 @@ class Grammars:
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=threads)
 
     def matcher(self, schema: dict[str, Any]) -> xgrammar.GrammarMatcher:
-        """A fresh start of a schema, as JSON without whitespace. Raises EngineError for one that does not compile."""
+        """A fresh start of a schema, as JSON without whitespace. Raises RequestError for one that does not compile."""
         try:
             compiled = self._compiler.compile_json_schema(json.dumps(without_string_lengths(schema)), **COMPACT)
         except RuntimeError as error:
-            raise EngineError(f"the schema cannot be compiled: {error}") from error
+            raise RequestError(f"the schema cannot be compiled: {error}") from error
         return xgrammar.GrammarMatcher(compiled)
 
 

@@ -14,7 +14,7 @@ import torch
 from loupe.engines import checkpoint, decoding
 from loupe.engines.counting import picture_usage
 from loupe.engines.grammar import Grammars
-from loupe.engines.protocol import ChatRequest, EngineError, Reply
+from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
 from schemas.messages import Image, Usage
 
 
@@ -137,7 +137,7 @@ class LocalEngine:
     def _room(self, prompt_tokens: int) -> int:
         room = self._checkpoint.context - prompt_tokens
         if room < 1:
-            raise EngineError(f"the prompt has {prompt_tokens} tokens, the model takes {self._checkpoint.context}")
+            raise RequestError(f"the prompt has {prompt_tokens} tokens, the model takes {self._checkpoint.context}")
         return room
 
     def _reply(self, request: ChatRequest, row: decoding.Row, prompt_tokens: int, pictures: Usage) -> Reply:
@@ -148,6 +148,7 @@ class LocalEngine:
             finish_reason=row.finish_reason,
             token_ids=tuple(row.tokens) if request.logprobs else None,
             logprobs=tuple(row.logprobs) if request.logprobs else None,
+            tokens=tuple(self._checkpoint.decode([token]) for token in row.tokens) if request.logprobs else None,
         )
 
 

@@ -8,13 +8,14 @@ import random
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import openai
 from openai.types.chat import ChatCompletion
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from loupe.engines.counting import picture_usage
-from loupe.engines.protocol import ChatRequest, EngineError, Reply
+from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError
 from schemas.messages import Message, Text, Usage
 
 LONGEST_WAIT_S = 60.0
@@ -22,6 +23,10 @@ LONGEST_WAIT_S = 60.0
 LONGEST_RETRY_AFTER_S = 600.0
 TRANSIENT_STATUS = frozenset({408, 409, 429})
 """Beside every 5xx."""
+REQUEST_STATUS = frozenset({400, 413, 422})
+"""What servers say to a request that they will never answer."""
+SESSION_HEADER = "x-session-id"
+"""What Ray Serve routes by; other servers pass it by."""
 
 
 class _TransientError(Exception):
@@ -37,7 +42,8 @@ class OpenAIEngine:
 
     Rate limits, 5xx, time-outs, cut connections and bodies that are no completion are tried again up to
     `max_retries` times, after a wait drawn from [0, first_wait_s * 2^n] or, where the server names one, after that;
-    any other 4xx is an EngineError at once, with the server's sentence. `timeout_s` holds for one try as a whole.
+    any other 4xx is an EngineError at once (a RequestError where the request is to blame), with the server's sentence.
+    `timeout_s` holds for one try as a whole.
     `extra_body` goes into every request and wins over what stands there. Token ids come back from servers that
     send `token_ids` with a choice (vLLM with `extra_body: {return_token_ids: true}`).
     """
@@ -69,6 +75,8 @@ class OpenAIEngine:
         """Answer one request. A slot is held from the first try to the last, so that waiting slows the caller down."""
         pictures = picture_usage(request)
         body = request_body(request, self._model)
+        if request.session:
+            body["extra_headers"] = {SESSION_HEADER: quote(request.session)}
         tries = AsyncRetrying(
             retry=retry_if_exception_type(_TransientError),
             stop=stop_after_attempt(self._max_retries + 1),
@@ -80,7 +88,7 @@ class OpenAIEngine:
                 completion: ChatCompletion = await tries(self._try, body)
             except _TransientError as error:
                 attempts = f"{self._max_retries + 1} tries" if self._max_retries else "one try"
-                raise EngineError(self._without_key(f"no answer after {attempts}: {error}")) from None
+                raise UnavailableError(self._without_key(f"no answer after {attempts}: {error}")) from None
         retries = int(tries.statistics["attempt_number"]) - 1
         return _reply(completion, request, pictures, retries)
 
@@ -97,7 +105,8 @@ class OpenAIEngine:
             message = f"HTTP {error.status_code}: {_sentence(error)}"
             if error.status_code in TRANSIENT_STATUS or error.status_code >= 500:
                 raise _TransientError(message, retry_after(error.response.headers)) from None
-            raise EngineError(self._without_key(message)) from None
+            kind = RequestError if error.status_code in REQUEST_STATUS else EngineError
+            raise kind(self._without_key(message)) from None
         except (TimeoutError, openai.APITimeoutError):
             raise _TransientError(f"no answer within {self._timeout_s:g} s") from None
         except openai.APIConnectionError as error:
@@ -191,5 +200,6 @@ def _reply(completion: ChatCompletion, request: ChatRequest, pictures: Usage, re
         finish_reason=choice.finish_reason,
         token_ids=tuple(token_ids) if token_ids else None,
         logprobs=tuple(token.logprob for token in written) if written else None,
+        tokens=tuple(token.token for token in written) if written else None,
         retries=retries,
     )

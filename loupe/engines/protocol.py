@@ -19,6 +19,8 @@ class ChatRequest:
     temperature: float = 0.0
     logprobs: bool = False
     """Ask for the ids and log-probabilities of the tokens that were written."""
+    session: str = ""
+    """Requests that share one also share their beginning: served replicas keep them together for their prefix cache."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,21 @@ class Reply:
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     """Log-probability of each written token, in nats; None where the engine has none."""
+    tokens: tuple[str, ...] | None = None
+    """The written tokens as text, beside `logprobs`; a token that is part of a letter shows as a replacement mark."""
     retries: int = field(default=0, compare=False)
 
 
 class EngineError(Exception):
     """A request that failed for good, after the engine's own retries."""
+
+
+class RequestError(EngineError):
+    """The request itself is at fault: no engine of this kind will ever answer it."""
+
+
+class UnavailableError(EngineError):
+    """Nobody was there to answer; later somebody may be."""
 
 
 class ParseError(Exception):

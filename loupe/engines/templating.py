@@ -8,7 +8,7 @@ from PIL import Image as Picture
 from transformers import AutoTokenizer
 from transformers.processing_utils import ProcessorMixin
 
-from loupe.engines.protocol import ChatRequest, EngineError
+from loupe.engines.protocol import ChatRequest, EngineError, RequestError
 from loupe.media.pictures import decode_jpeg
 from schemas.messages import Part, Text
 
@@ -37,7 +37,7 @@ class ChatTemplate:
         """The prompt of a request. Control tokens inside its messages (`<|im_end|>` on a sign in a film) are broken
         by a space, for they are text and end nothing.
 
-        Raises EngineError for a picture that cannot be decoded or that the model cannot take; what the template
+        Raises RequestError for a picture that cannot be decoded or that the model cannot take; what the template
         itself raises passes.
         """
         pictures: list[Picture.Image] = []
@@ -56,11 +56,11 @@ class ChatTemplate:
         if isinstance(part, Text):
             return {"type": "text", "text": self.control_tokens.sub(_broken, part.text)}
         if not self.sees:
-            raise EngineError("the model takes text alone, and the request has a picture")
+            raise RequestError("the model takes text alone, and the request has a picture")
         try:
             pictures.append(Picture.fromarray(decode_jpeg(part.jpeg)))
         except (ValueError, OSError) as error:
-            raise EngineError(f"a picture of the request cannot be decoded: {error}") from error
+            raise RequestError(f"a picture of the request cannot be decoded: {error}") from error
         return {"type": "image"}
 
 
