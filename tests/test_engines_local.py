@@ -28,7 +28,7 @@ from tests import tiny_models
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "qwen3_vl": tiny_models.qwen3_vl,
-    "idefics3": tiny_models.idefics3,
+    "smolvlm": tiny_models.smolvlm,
     "llama": tiny_models.llama,
 }
 SHORT = {
@@ -134,7 +134,7 @@ async def test_several_pictures_of_any_shape_in_one_request(sources: dict[str, s
     requests = [
         ask_request("Who?", frames[:count], load("tiny", "ask"), max_tokens=10) for count in (1, 2, 3) for _ in "ab"
     ]
-    for family in ("qwen3_vl", "idefics3"):
+    for family in ("qwen3_vl", "smolvlm"):
         replies: list[Reply] = await answers(sources[family], requests, max_wait_ms=200)
         assert [reply.usage.images for reply in replies] == [1, 1, 2, 2, 3, 3]
         assert replies[5].usage.pixels == 2 * 48 * 32 + 64 * 16

@@ -8,17 +8,16 @@ import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers import models as tokenizer_models
 from transformers import (
-    Idefics3Config,
-    Idefics3ForConditionalGeneration,
-    Idefics3Processor,
-    LlamaConfig,
+        LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
 )
-from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 SPECIAL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
@@ -91,10 +90,10 @@ def qwen3_vl(folder: Path) -> Path:
     return _save(folder, Qwen3VLForConditionalGeneration, config, tokens, pictures)
 
 
-def idefics3(folder: Path) -> Path:
-    """The family of SmolVLM: pictures of one size, one [batch, pictures, 3, height, width] tensor a batch."""
+def smolvlm(folder: Path) -> Path:
+    """SmolVLM2: pictures of one size, one [batch, pictures, 3, height, width] tensor a batch."""
     tokens = tokenizer("<image>")
-    config = Idefics3Config(
+    config = SmolVLMConfig(
         text_config=LlamaConfig(**_text()),
         vision_config={
             "hidden_size": 32,
@@ -110,11 +109,15 @@ def idefics3(folder: Path) -> Path:
         pad_token_id=tokens.pad_token_id,
         tie_word_embeddings=True,
     )
-    pictures = Idefics3ImageProcessorPil(
+    pictures = SmolVLMImageProcessorPil(
         size={"longest_edge": 32}, max_image_size={"longest_edge": 32}, do_image_splitting=False
     )
-    processor = Idefics3Processor(pictures, tokens, image_seq_len=4, chat_template=tokens.chat_template)
-    return _save(folder, Idefics3ForConditionalGeneration, config, processor)
+    saved = _save(folder, SmolVLMForConditionalGeneration, config, tokens, pictures)
+    # as on the hub: the names of the classes that its authors had
+    (folder / "processor_config.json").write_text('{"processor_class": "SmolVLMProcessor", "image_seq_len": 4}')
+    preprocessor = folder / "preprocessor_config.json"
+    preprocessor.write_text(preprocessor.read_text().replace("SmolVLMImageProcessorPil", "SmolVLMImageProcessor"))
+    return saved
 
 
 def llama(folder: Path) -> Path:
