@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
 from loupe.media.sampling import sample_frames
 
-MINUTES = 4
+MINUTES = 30
 RECALL_AT = 10
 TOLERANCE_MS = 1000
 """A sample may lie this far from an event's edge: half a second of film is sampled either side of it."""
@@ -60,23 +61,58 @@ def captioner_alone(film: Path, config: Config) -> tuple[float, int]:
     return asyncio.run(ask()), len(frames)
 
 
-def ray_cpu_seconds() -> float:
-    """CPU seconds so far of the processes that Ray keeps (its stages' workers are gone when a run ends)."""
-    spent = 0.0
-    for process in psutil.Process().children(recursive=True):
-        try:
-            spent += sum(process.cpu_times()[:2])
-        except psutil.NoSuchProcess:
-            continue
-    return spent
+class CpuClock:
+    """CPU seconds of a process and all that it starts, by what they are; read a few times a second."""
+
+    def __init__(self, root: int) -> None:
+        self.root = psutil.Process(root)
+        self.spent: dict[tuple[int, float], tuple[str, float]] = {}
+
+    def read(self) -> None:
+        """Note how much every process has used by now."""
+        for process in [self.root, *self.root.children(recursive=True)]:
+            try:
+                times = process.cpu_times()
+                key = process.pid, process.create_time()
+                self.spent[key] = kind_of(process, self.root.pid), times.user + times.system
+            except psutil.NoSuchProcess:
+                continue  # what it had used when it was last read stands
+
+    def total(self) -> dict[str, float]:
+        """CPU seconds by kind."""
+        total: Counter[str] = Counter()
+        for kind, seconds in self.spent.values():
+            total[kind] += seconds
+        return dict(total)
+
+
+def kind_of(process: psutil.Process, driver: int) -> str:
+    """driver, workers (the stages run in them), or ray: its own servers."""
+    if process.pid == driver:
+        return "driver"
+    return (
+        "workers" if any("default_worker" in part or part.startswith("ray::") for part in process.cmdline()) else "ray"
+    )
 
 
 def index(films: Path, database: Path, share: bool) -> dict[str, Any]:
-    """Run the job; its report, with the seconds from its first line to its last."""
+    """Run the job's own command; its report, with its seconds and CPU seconds from start to end."""
+    command = [sys.executable, "jobs/index_library.py", "--library", str(films), "--database", str(database)]
     started = time.monotonic()
-    index_library.run(config_for(films, database, share))
+    with (database.parent / f"{database.name}.log").open("w") as log:
+        job = subprocess.Popen(
+            [*command, "--set", f"index.share_captions={str(share).lower()}"], stdout=log, stderr=log
+        )
+        clock = CpuClock(job.pid)
+        while job.poll() is None:
+            clock.read()
+            time.sleep(0.2)
+    if job.returncode:
+        sys.exit(
+            f"the job ended with {job.returncode}: {(database.parent / f'{database.name}.log').read_text()[-2000:]}"
+        )
     report: dict[str, Any] = json.loads((database / "report.json").read_text())
-    return report | {"wall_seconds": time.monotonic() - started}
+    return report | {"wall_seconds": time.monotonic() - started, "cpu_seconds": clock.total()}
 
 
 def recall(database: Path, truth: list[dict[str, Any]], config: Config) -> float:
@@ -105,14 +141,14 @@ def main() -> None:
 
         alone, frames = captioner_alone(film, config_for(films, root / "none", share=False))
         every = index(films, root / "every", share=False)
-        spent = ray_cpu_seconds()
         shared = index(films, root / "shared", share=True)
 
         print(f"captioner alone: {frames} frames, {frames / alone:.1f}/s")
         captioning = every["stage_seconds"]["caption"]
         print(f"caption stage of the job / captioner alone: {captioning / alone:.2f}")
         print(f"whole job / captioner alone: {every['wall_seconds'] / alone:.2f}, with starting Ray and loading models")
-        print(f"CPU seconds of Ray's own processes: {spent:.0f}")
+        spent = ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in sorted(every["cpu_seconds"].items()))
+        print(f"CPU seconds of the whole job, which took {every['wall_seconds']:.0f} s: {spent}")
         print(f"captions saved by sharing: {shared['shared_captions'] / shared['frames']:.0%}")
         for name, database in (("with a caption a frame", root / "every"), ("with shared captions", root / "shared")):
             found = recall(database, events, config_for(films, database, share=True))
