@@ -1,10 +1,10 @@
-"""A question about a film, and what its answer looks like on disk."""
+"""A question about films, and what its answer looks like on disk."""
 
 import json
 from typing import Any, Literal, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 UNANSWERABLE = "unanswerable"
 """The answer where the film does not answer the question."""
@@ -29,7 +29,7 @@ class Span(BaseModel):
 
 
 class Question(BaseModel):
-    """One question. `answer` goes by `answer_type`, and is `UNANSWERABLE` where `answerable` is false.
+    """One question. `answer`, where it is known, goes by `answer_type`, and is `UNANSWERABLE` where it has none.
 
     - choice: the letter of the right option, A for the first;
     - spans: a JSON list of [start, end] in seconds, in order of time;
@@ -40,29 +40,60 @@ class Question(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     question_id: str = Field(min_length=1)
-    video: str = Field(min_length=1)
-    """The video_id: the path below the library's root."""
+    video: str | tuple[str, ...] | None = None
+    """The video_id (the path below the library's root) or URI of a film; several; None asks the whole library."""
     question: str = Field(min_length=1)
-    capability: str
-    answer_type: AnswerType
-    options: tuple[str, ...] = ()
-    answer: str
+    capability: str = ""
+    answer_type: AnswerType = "text"
+    options: tuple[str, ...] = Field(default=(), max_length=len(LETTERS))
+    answer: str | None = None
+    """None where nobody knows it."""
     relevant_times: tuple[Span, ...] = ()
     """Where the film shows or says what the answer rests on."""
     answerable: bool = True
+    before_ms: int | None = Field(default=None, gt=0)
+    """Only what lies before this time of the film may be used."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_make_a_choice(cls, row: Any) -> Any:
+        if isinstance(row, dict) and row.get("options") and row.get("answer_type") is None:
+            return {**row, "answer_type": "choice"}
+        return row
+
+    @field_validator("video", mode="before")
+    @classmethod
+    def _several_videos(cls, value: Any) -> Any:
+        """As `as_row` and a CSV file write them."""
+        return json.loads(value) if isinstance(value, str) and value.startswith('["') else value
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _answer_as_text(cls, value: Any) -> Any:
+        """Numbers and spans may stand in JSON as what they are."""
+        return value if value is None or isinstance(value, str) else json.dumps(value)
 
     @model_validator(mode="after")
     def _answer_is_of_its_type(self) -> Self:
         if (self.answer_type == "choice") != (len(self.options) > 1):
             raise ValueError("a choice has options, and nothing else has")
+        if self.answer is None:
+            return self
         if (self.answer == UNANSWERABLE) == self.answerable:
             raise ValueError(f"an unanswerable question has the answer {UNANSWERABLE!r}, and no other has")
         if self.answerable:
             self.value()
         return self
 
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """The films that it names; none for the whole library."""
+        return (self.video,) if isinstance(self.video, str) else self.video or ()
+
     def value(self) -> str | int | list[tuple[float, float]]:
         """The answer read: an option's text, a number, spans in seconds, or text. Raises ValueError if it is none."""
+        if self.answer is None:
+            raise ValueError("the answer is not known")
         if self.answer_type == "choice":
             if len(self.answer) != 1 or self.answer not in LETTERS[: len(self.options)]:
                 raise ValueError(f"{self.answer!r} is the letter of none of {len(self.options)} options")
@@ -74,8 +105,9 @@ class Question(BaseModel):
         return self.answer
 
     def as_row(self) -> dict[str, Any]:
-        """The question as a row of `QUESTIONS`."""
-        return self.model_dump()
+        """The question as a row of `QUESTIONS`; of a question about several films `video` is a JSON list."""
+        row = self.model_dump()
+        return row | {"video": json.dumps(self.video) if isinstance(self.video, tuple) else self.video}
 
 
 QUESTIONS = pa.schema(
@@ -89,5 +121,6 @@ QUESTIONS = pa.schema(
         pa.field("answer", pa.string()),
         pa.field("relevant_times", pa.list_(pa.struct([("start_ms", pa.int64()), ("end_ms", pa.int64())]))),
         pa.field("answerable", pa.bool_()),
+        pa.field("before_ms", pa.int64()),
     ]
 )

@@ -115,7 +115,7 @@ class Guesser:
 
     def _prepare(self, question: Question) -> tuple[list[npt.NDArray[np.int64]], int]:
         possible = candidates(question)
-        return [features(question, one) for one in possible], possible.index(question.answer)
+        return [features(question, one) for one in possible], possible.index(question.answer or UNANSWERABLE)
 
     def _scores(self, rows: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
         return np.array([self.weights[row].mean() * 10 for row in rows])
