@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.messages import Usage
 
@@ -209,6 +209,81 @@ class Index(Section):
     stages: Stages = Stages()
 
 
+class Critic(Section):
+    """When an answer is doubted, and how hard."""
+
+    mode: Literal["off", "always", "below"] = "always"
+    """below: only where the agent's own confidence is under `below`."""
+    below: float = Field(default=0.9, ge=0, le=1)
+    threshold: float = Field(default=0.7, ge=0, le=1)
+    """Under this confidence of the critic's the agent goes on, with the critique in its notes."""
+    max_reviews: int = Field(default=1, ge=1)
+    """Answers of one question that are reviewed, at most."""
+    frames: int = Field(default=8, ge=1)
+    """Of the frames that the critic looks at, those from elsewhere than the evidence, at most."""
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, value: Any) -> Any:
+        return "off" if value is False else value
+
+
+class Shown(Section):
+    """How much of what is known a model is shown. A small model needs small numbers."""
+
+    prompt_tokens: int = Field(default=24_000, ge=256)
+    """Of the prompt of a turn, at most: the oldest turns go first."""
+    letters_per_token: float = Field(default=3.5, gt=0)
+    """What tokens are estimated by, before a model counts them."""
+    hits: int = Field(default=40, ge=1)
+    """Lines of a search; hits next to each other with the same text are one line."""
+    hit_letters: int = Field(default=600, ge=16)
+    clusters: int = Field(default=12, ge=1)
+    summary_letters: int = Field(default=4000, ge=0)
+    log_lines: int = Field(default=60, ge=0)
+    """Of the film's logs at the start of a prompt."""
+    near_log_lines: int = Field(default=12, ge=0)
+    """Of the logs around the frames that the VLM is asked about."""
+
+
+class Budget(Section):
+    """What may be spent before the agent must answer with what it has; None: no limit."""
+
+    tokens: int | None = Field(default=None, ge=1)
+    """Prompt and completion, of all roles together."""
+    seconds: float | None = Field(default=None, gt=0)
+    cost: float | None = Field(default=None, gt=0)
+    """US dollars."""
+
+
+class Answer(Section):
+    """How questions are answered."""
+
+    policy: str = "retrieval_critic"
+    max_actions: int = Field(default=10, ge=1)
+    """Of a round; the last one is the answer."""
+    top_k: int = Field(default=40, ge=1)
+    search_mode: Literal["vector", "text", "hybrid"] = "hybrid"
+    frames: int = Field(default=16, ge=1)
+    """That the VLM is shown at once, at most."""
+    passive_frames: int = Field(default=16, ge=1)
+    """That the policy `passive` shows, evenly apart."""
+    films: int = Field(default=3, ge=1)
+    """That a question about more of them, or about the whole library, is answered from."""
+    turn_tokens: int = Field(default=1024, ge=16)
+    """That a model may write in a turn; the next two of the VLM's answer and of the critic."""
+    ask_tokens: int = Field(default=512, ge=16)
+    verdict_tokens: int = Field(default=512, ge=16)
+    logprobs: bool = False
+    """Keep token ids and log-probabilities in the traces, where the engines give them."""
+    critic: Critic = Critic()
+    shown: Shown = Shown()
+    budget: Budget = Budget()
+    """Of one question."""
+    job_budget: Budget = Budget()
+    """Of all questions of a job."""
+
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -251,6 +326,7 @@ class Config(Section):
     roles: dict[Role, str]
     prompts: str = "full"
     index: Index = Index()
+    answer: Answer = Answer()
     serving: Serving = Serving()
 
     @model_validator(mode="after")
