@@ -11,10 +11,18 @@ from schemas.outputs import FrameAnswer
 
 
 def ask_request(
-    question: str, frames: Sequence[tuple[float, Image]], prompt: Prompt, *, max_tokens: int = 512
+    question: str,
+    frames: Sequence[tuple[float, Image]],
+    prompt: Prompt,
+    *,
+    context: str = "",
+    max_tokens: int = 512,
 ) -> ChatRequest:
-    """Ask about frames, given as (seconds, picture) in order of time; all of them go in one request."""
-    content: list[Part] = []
+    """Ask about frames, given as (seconds, picture) in order of time; all of them go in one request.
+
+    `context` is what is known of the film, and stands first: questions about one film share it.
+    """
+    content: list[Part] = [Text(text=context)] if context else []
     for seconds, image in frames:
         content += [Text(text=f"[{seconds:.1f}]"), image]
     content.append(Text(text=prompt.fill(question=question)))

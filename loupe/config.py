@@ -209,6 +209,10 @@ class Index(Section):
     stages: Stages = Stages()
 
 
+CaptionField = Literal["caption", "subjects", "actions", "place", "objects", "on_screen_text"]
+CAPTION_FIELDS: tuple[CaptionField, ...] = ("caption", "subjects", "actions", "place", "objects", "on_screen_text")
+
+
 class Critic(Section):
     """When an answer is doubted, and how hard."""
 
@@ -242,6 +246,10 @@ class Shown(Section):
     summary_letters: int = Field(default=4000, ge=0)
     log_lines: int = Field(default=60, ge=0)
     """Of the film's logs at the start of a prompt."""
+    reasoning_letters: int = Field(default=3000, ge=0)
+    """Of the agent's thoughts, that the critic reads: the last ones."""
+    caption_fields: tuple[CaptionField, ...] = CAPTION_FIELDS
+    """What of a frame's caption a search shows."""
     near_log_lines: int = Field(default=12, ge=0)
     """Of the logs around the frames that the VLM is asked about."""
 
@@ -260,8 +268,8 @@ class Answer(Section):
     """How questions are answered."""
 
     policy: str = "retrieval_critic"
-    max_actions: int = Field(default=10, ge=1)
-    """Of a round; the last one is the answer."""
+    max_actions: int = Field(default=10, ge=0)
+    """Searches and looks of a round; then the agent must answer."""
     top_k: int = Field(default=40, ge=1)
     search_mode: Literal["vector", "text", "hybrid"] = "hybrid"
     frames: int = Field(default=16, ge=1)

@@ -60,3 +60,20 @@ class FrameAnswer(Output):
 
     reasoning: str = Field(max_length=4000)
     answer: str = Field(min_length=1, max_length=1000)
+
+
+class Doubt(Output):
+    """What a critic wants to see before it judges an answer."""
+
+    search: str = Field(min_length=1, max_length=300)
+    """A phrase to search captions for: what the film would show elsewhere if the answer were wrong."""
+    question: str = Field(min_length=1, max_length=1000)
+    """For the VLM, about the frames of the evidence and those that the search finds."""
+
+
+class Verdict(Output):
+    """What a critic makes of an answer; the reasons come before the number that they lead to."""
+
+    possible_errors: list[str] = Field(max_length=8)
+    suggestion: str = Field(max_length=1000)
+    confidence: float = Field(ge=0, le=1)

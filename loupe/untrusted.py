@@ -1,0 +1,24 @@
+"""Text that came out of films (captions, subtitles, signs, summaries) on its way into a prompt.
+
+It stands between markers such as <film> and </film>, which the prompts write themselves. No text of a film can forge
+one, because it holds no angle brackets when it arrives; so it cannot write a model's control tokens (<|im_end|>) either.
+"""
+
+from collections.abc import Iterable
+
+LOOKALIKES = str.maketrans("<>", "‹›")
+
+
+def as_data(text: str) -> str:
+    """The text on one line, without anything that a marker is made of."""
+    return " ".join(text.translate(LOOKALIKES).split())
+
+
+def lines_of_data(lines: Iterable[str]) -> str:
+    """Each text on a line of its own."""
+    return "\n".join(map(as_data, lines))
+
+
+def cut(text: str, letters: int) -> str:
+    """The text, at most so many letters of it."""
+    return text if len(text) <= letters else text[: max(0, letters - 1)].rstrip() + "…"
