@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import lance
-import lancedb
 import pyarrow as pa
 
 from loupe.library.filters import Where, among
@@ -194,6 +193,8 @@ def create_tables(database: str, dimensions: int | None, before_commit: BeforeCo
         if not dimensions:
             raise LibraryError(f"a new database at {database} needs the size of its embeddings")
         before_commit("tables: create")
+        import lancedb  # here alone: it takes two seconds, which every worker of a job would spend
+
         connection = lancedb.connect(_place(database), storage_options=_options(database))
         for name in missing:
             connection.create_table(name, schema=all_tables(dimensions)[name], exist_ok=True)
