@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from loupe.training.sft import IGNORED, Batch, expand
 from loupe.training.tower import BatchedTower
 from loupe.training.toytown_pictures import Pool, jittered
-from loupe.training.toytown_tasks import HELD_OUT, Task, Watched, ask_task, caption_task, chunk_task, video_task
+from loupe.training.toytown_tasks import (
+    HELD_OUT,
+    Task,
+    Watched,
+    ask_task,
+    caption_task,
+    chunk_task,
+    copy_task,
+    find_task,
+    video_task,
+)
 from schemas.messages import Image, Message
 
 ROWS, COLUMNS = 6, 8
@@ -48,12 +58,9 @@ class TaskEncoder:
         self.end = int(tokenizer.eos_token_id)
 
     def ids(self, task: Task) -> tuple[list[int], list[bool]]:
-        """The ids of a whole chat, and which are lessons: what the model says, and all of a text without pictures.
-
-        The captions of a chunk name the same things again and again: foretelling them is how copying is learned.
-        """
+        """The ids of a whole chat, and which of them are lessons: what the model says, at times what it is told."""
         prompt = expand(self._asked(task.messages), [ROWS * COLUMNS] * len(task.stills))
-        parts = [(prompt, not task.stills), (task.target, True)]
+        parts = [(prompt, task.foretell), (task.target, True)]
         for question, target in task.later:
             asked = "\n" + self._asked((Message(role="user", content=question),))
             parts += [(asked, False), (target, True)]
@@ -128,6 +135,8 @@ class Mix:
 
     captions: int
     shares: Mapping[str, float]
+    fresh: int = 4
+    """New pictures an update."""
     easy: int = 0
     """Updates at the beginning that caption the half of the stills with fewer people: short, and easy to read."""
 
@@ -135,16 +144,14 @@ class Mix:
 class TaskBatches:
     """Endless updates for one process: a batch of captions and one of another kind each."""
 
-    def __init__(
-        self, pool: FeaturePool, encoder: TaskEncoder, mix: Mix, seed: Sequence[int], step: int = 0, fresh: int = 4
-    ) -> None:
-        self.pool, self.encoder, self.mix, self.step, self.fresh = pool, encoder, mix, step, fresh
+    def __init__(self, pool: FeaturePool, encoder: TaskEncoder, mix: Mix, seed: Sequence[int], step: int = 0) -> None:
+        self.pool, self.encoder, self.mix, self.step = pool, encoder, mix, step
         self.rng = np.random.default_rng(list(seed))
         self.films: list[Watched] = []
 
     def __iter__(self) -> Iterator[Sequence[Batch]]:
         while True:
-            self.pool.add(self.fresh)
+            self.pool.add(self.mix.fresh)
             self.step += 1
             yield [self._with_features(tasks) for tasks in (self.captions(), self.other()) if tasks]
 
@@ -188,6 +195,12 @@ class TaskBatches:
             case "ask 5-16":
                 frames = int(rng.integers(5, 17))
                 return [self._ask(frames) for _ in range(max(1, 16 // frames))]
+            case "copy":
+                words = int(rng.integers(4, 120))
+                return [copy_task(rng, words) for _ in range(max(2, 600 // words))]
+            case "find":
+                lines = int(rng.integers(2, 32))
+                return [find_task(rng, lines) for _ in range(max(4, 64 // lines))]
             case "chunk":
                 seconds = round(float(np.exp(rng.uniform(np.log(2), np.log(60)))))
                 return [chunk_task(rng, self.film(), seconds) for _ in range(max(2, 48 // seconds))]

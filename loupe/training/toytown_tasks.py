@@ -12,8 +12,8 @@ import numpy as np
 from loupe.asking import ask_request
 from loupe.benchmarks.toytown.captions import WITH_THING, Seen, caption, visible
 from loupe.benchmarks.toytown.stills import random_still
-from loupe.benchmarks.toytown.summaries import Part, chunk_summary, video_summary
-from loupe.benchmarks.toytown.world import COLOURS, SIGN_WORDS, THINGS, Actor, Still
+from loupe.benchmarks.toytown.summaries import EVENTS, Part, chunk_summary, video_summary
+from loupe.benchmarks.toytown.world import COLOURS, HATS, PLACES, SHAPES, SIGN_WORDS, THINGS, Actor, Still
 from loupe.benchmarks.toytown.writing import write_film
 from loupe.captioning import caption_request
 from loupe.prompts import load
@@ -36,6 +36,8 @@ class Task:
     stills: tuple[int, ...] = ()
     later: tuple[tuple[str, str], ...] = ()
     """More turns: what is asked about the same pictures, and what to say to it."""
+    foretell: bool = False
+    """Whether the request is a lesson too: captions and summaries name the same things again and again."""
 
 
 def caption_task(still: Still, index: int) -> Task:
@@ -248,7 +250,7 @@ def chunk_task(rng: np.random.Generator, film: Watched, seconds: int) -> Task:
     captions = [(float(before + second), film.captions[second]) for second in range(start, end)]
     lines = [(before + second, text) for second, text in film.lines if start <= second < end]
     messages = chunk_summary_request(captions, lines, CHUNK).messages
-    return Task(messages, film.chunk(start, end).model_dump_json())
+    return Task(messages, film.chunk(start, end).model_dump_json(), foretell=True)
 
 
 def video_task(rng: np.random.Generator, film: Watched, parts: int, seconds: int) -> Task:
@@ -264,7 +266,32 @@ def video_task(rng: np.random.Generator, film: Watched, parts: int, seconds: int
         shown.append((at + 60.0 * part, at + 60.0 * (part + 1), summary))
     if rng.random() < 0.15:
         shown = [(start, end, video_summary([(start, end, text)]).summary) for start, end, text in shown]
-    return Task(video_summary_request(shown, VIDEO).messages, video_summary(shown).model_dump_json())
+    return Task(video_summary_request(shown, VIDEO).messages, video_summary(shown).model_dump_json(), foretell=True)
+
+
+# --- exercises --------------------------------------------------------------------------------------------------------
+
+WORDS = (*COLOURS, *SHAPES, *HATS, *PLACES, *THINGS, *SIGN_WORDS, *EVENTS, "person", "nobody", "sits", "stands")
+
+
+def copy_task(rng: np.random.Generator, words: int) -> Task:
+    """Words at random, to be said again."""
+    text = " ".join(_pick(rng, WORDS) for _ in range(words))
+    return Task((Message(role="user", content=text),), text)
+
+
+def find_task(rng: np.random.Generator, lines: int, questions: int = 8) -> Task:
+    """Lines of words with times, and questions about single times: as questions about frames, without frames."""
+    start, gap = float(rng.integers(0, 8000)), float(rng.choice((0.5, 1, 2, 5, 15, 60)))
+    told = [(f"{start + gap * i:.1f}", _pick(rng, WORDS)) for i in range(lines)]
+    turns = []
+    for _ in range(questions):
+        stamp, word = told[int(rng.integers(lines))]
+        said = FrameAnswer(reasoning=f"[{stamp}] {word}", answer=word).model_dump_json()
+        turns.append((ASK.fill(question=f"Which word is at {stamp}?"), said))
+    (first, target), *later = turns
+    shown = "".join(f"[{stamp}]{word}" for stamp, word in told)
+    return Task((Message(role="user", content=shown + first),), target, later=tuple(later))
 
 
 def corpus(rng: np.random.Generator, count: int) -> list[str]:

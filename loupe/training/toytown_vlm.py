@@ -2,7 +2,9 @@
 
 1. `train_heads`: the vision tower, by dense attribute heads (captions alone do not teach it).
 2. `train_decoder`, captions: the decoder on what the tower makes of pictures.
-3. `train_decoder`, all: captions still, and questions about frames, summaries of chunks and of films.
+3. `train_decoder`, texts: copying, and finding what stands at a time: summaries and questions about several frames
+   are made of both, and learn neither by themselves.
+4. `train_decoder`, all: captions still, and questions about frames, summaries of chunks and of films.
 Every phase can be killed and goes on where it was; OUT/model is a usable model from the second phase on. Run it on
 several processes with `torchrun --nproc-per-node N -m loupe.training.toytown_vlm OUT` (one thread each on a CPU).
 """
@@ -31,6 +33,7 @@ from loupe.training.toytown_tasks import HELD_OUT, corpus
 WIDTH, HEIGHT = SIZE
 MIXES = {
     "captions": Mix(captions=16, shares={"nothing": 0.85, "ask 1": 0.15}, easy=150),
+    "texts": Mix(captions=0, fresh=0, shares={"copy": 0.35, "find": 0.3, "chunk": 0.2, "film": 0.15}),
     "all": Mix(captions=6, shares={"ask 1": 0.1, "ask 2-4": 0.2, "ask 5-16": 0.2, "chunk": 0.3, "film": 0.2}),
 }
 """What the decoder learns, phase by phase."""
@@ -107,7 +110,7 @@ def train_heads(model: Any, out: Path, minutes: float, seed: int, batch: int = 1
 def train_decoder(
     model: Any, tokenizer: Any, out: Path, phase: str, mix: Mix, minutes: float, seed: int, lr: float
 ) -> None:
-    """Phases 2 and 3: the decoder, with the tower as it is. Saves the model to out/model as it goes."""
+    """Phases 2 to 4: the decoder, with the tower as it is. Saves the model to out/model as it goes."""
     device = next(model.parameters()).device
     tower = BatchedTower(model.model.visual, HEIGHT, WIDTH).to(device)
     sft.freeze(model, ["model.visual"])
@@ -151,6 +154,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--heads-minutes", type=float, default=30)
     parser.add_argument("--captions-minutes", type=float, default=25)
+    parser.add_argument("--texts-minutes", type=float, default=15)
     parser.add_argument("--all-minutes", type=float, default=15)
     parser.add_argument("--heads-lr", type=float, default=2e-3)
     parser.add_argument(
@@ -177,6 +181,7 @@ def main() -> None:
     say(f"{size:.2f} M parameters, {len(tokenizer)} tokens, {world} processes on {device}")
     train_heads(model, out, arguments.heads_minutes, seed, arguments.heads_batch, arguments.heads_lr)
     train_decoder(model, tokenizer, out, "captions", MIXES["captions"], arguments.captions_minutes, seed, 2e-3)
+    train_decoder(model, tokenizer, out, "texts", MIXES["texts"], arguments.texts_minutes, seed, 2e-3)
     train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, 2e-3)
 
 
