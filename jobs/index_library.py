@@ -24,7 +24,7 @@ from loupe import config as configs
 from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films, patiently
 from loupe.config import Config, ConfigError, Stage, VllmModel
-from loupe.embedding import open_embedder
+from loupe.embedding import dimensions_of, open_embedder
 from loupe.engines.open import open_engine
 from loupe.engines.protocol import Engine
 from loupe.estimating import estimate
@@ -108,7 +108,7 @@ def run(
             lease.check()
             before_commit(step)
 
-        dimensions = open_embedder(config.embedding_model()).dimensions
+        dimensions = dimensions_of(config.embedding_model())
         library = Library.open(config.index.database, dimensions, create=True, before_commit=check)
         plan = make_plan(config, settings, library)
         say(

@@ -1,8 +1,10 @@
 """Texts to unit vectors."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +37,9 @@ class SentenceEmbedder:
 
     def __init__(self, source: str, *, device: str = "auto", batch_size: int = 64, query_prefix: str = "") -> None:
         from sentence_transformers import SentenceTransformer  # slow to import
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         self._model: Any = SentenceTransformer(resolve_source(source), device=None if device == "auto" else device)
         self._batch_size = batch_size
         self._query_prefix = query_prefix
@@ -79,6 +83,26 @@ class HashingEmbedder:
     def embed_query(self, text: str) -> Vectors:
         vector: Vectors = self.embed([text])[0]
         return vector
+
+
+def dimensions_of(model: EmbedderModel) -> int:
+    """Numbers in the vectors of a config's model: as its folder says, or else by loading it, which takes seconds."""
+    told = None if isinstance(model, HashingModel) else _told_dimensions(Path(resolve_source(model.source)))
+    return told or open_embedder(model).dimensions
+
+
+def _told_dimensions(folder: Path) -> int | None:
+    """What the last module that changes the size says; sentence-transformers writes each into a folder of its own."""
+    if not (folder / "modules.json").is_file():
+        return None
+    told = None
+    for module in json.loads((folder / "modules.json").read_text()):
+        file = folder / module["path"] / "config.json"
+        settings = json.loads(file.read_text()) if module["path"] and file.is_file() else {}
+        size = settings.get("out_features") or settings.get("word_embedding_dimension")
+        modes = sum(value is True for name, value in settings.items() if name.startswith("pooling_mode_"))
+        told = size * max(modes, 1) if size else told
+    return told
 
 
 def open_embedder(model: EmbedderModel) -> Embedder:

