@@ -25,6 +25,7 @@ class Finished:
 
     row: Row
     usage: Usage = Usage()
+    requests: int = 0
     failure: Row | None = None
     """A row of `failures` instead, where the film could not be finished."""
 
@@ -75,12 +76,12 @@ async def finish_film(
     chunks = await asyncio.to_thread(library.chunk_summaries, row["video_id"])
     parts = [(chunk["start_ms"] / 1000, chunk["end_ms"] / 1000, chunk["summary"]) for chunk in chunks]
     index = settings.config.index
-    summary, usage = await summarize_video(
+    summary, usage, requests = await summarize_video(
         parts, summarizer, settings.video_prompt, fan_in=index.summary_fan_in, max_tokens=index.video_summary_tokens
     )
     vector = (await asyncio.to_thread(embedder.embed, [summary.summary]))[0].tolist()
     logs = {name: [_log_row(line, row["duration_ms"]) for line in getattr(summary, name)] for name in LOGS}
-    return Finished({**row, **logs, "summary": summary.summary, "vector": vector, "lineage": wanted}, usage)
+    return Finished({**row, **logs, "summary": summary.summary, "vector": vector, "lineage": wanted}, usage, requests)
 
 
 def _log_row(line: LogEntry, duration_ms: int) -> Row:

@@ -122,7 +122,9 @@ class Chunk:
     summary: str = ""
     summary_vector: tuple[float, ...] = ()
     unchanged: bool = False
-    usage: Usage = Usage()
+    caption_usage: Usage = Usage()
+    """What the captions cost, in this run or in the one that wrote them."""
+    summary_usage: Usage = Usage()
     requests: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
@@ -133,6 +135,11 @@ class Chunk:
     def marker(self) -> ChunkMarker | None:
         """What the tables hold of this chunk from an earlier run."""
         return next((marker for marker in self.film.markers if marker.chunk_index == self.index), None)
+
+    @property
+    def usage(self) -> Usage:
+        """What the chunk cost in this run."""
+        return self.caption_usage + self.summary_usage if self.captions_are_new else self.summary_usage
 
     def fail(self, stage: str, error: Exception) -> "Chunk":
         """The chunk as failed at a stage, without its pixels."""
@@ -262,7 +269,8 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
     if marker.caption_lineage != caption_lineage:
         chunk = replace(chunk, frames=_stored_frames(chunk, library))
     elif marker.summary_lineage != chunk.summary_lineage:
-        chunk = replace(chunk, captions=_stored_captions(chunk, library))
+        cost = Usage(prompt_tokens=marker.caption_prompt_tokens, completion_tokens=marker.caption_completion_tokens)
+        chunk = replace(chunk, captions=_stored_captions(chunk, library), caption_usage=cost)
     else:
         chunk = replace(chunk, unchanged=True)
     return chunk.timed("sample", started)
@@ -359,7 +367,7 @@ def with_captions(chunk: Chunk, shared: Sequence[int | None], asked: Mapping[int
         chunk,
         captions=tuple(rows),
         captions_are_new=True,
-        usage=sum((answer.usage for answer in asked.values()), chunk.usage),
+        caption_usage=sum((answer.usage for answer in asked.values()), Usage()),
         requests=chunk.requests + sum(answer.requests for answer in asked.values()),
         failures=failures,
     )
@@ -382,7 +390,7 @@ async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) 
     return replace(
         chunk,
         summary=asked.value.summary,
-        usage=chunk.usage + asked.usage,
+        summary_usage=asked.usage,
         requests=chunk.requests + asked.requests,
     ).timed("summarize", started)
 

@@ -65,7 +65,7 @@ class Progress:
         """Count films that came out of the finishing stage."""
         for film in films:
             self.usage += film.usage
-            self.counts.update(films=int(film.failure is None))
+            self.counts.update(films=int(film.failure is None), requests=film.requests)
             if film.failure is not None:
                 self.failures.update([f"{film.failure['stage']} {film.failure['class']}"])
 

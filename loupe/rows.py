@@ -72,6 +72,7 @@ def transcript_rows(chunk: Chunk) -> list[Row]:
 
 def chunk_row(chunk: Chunk) -> Row:
     """The chunk's marker."""
+    usage = chunk.caption_usage + chunk.summary_usage
     return {
         "video_id": chunk.film.video_id,
         "chunk_index": chunk.index,
@@ -83,8 +84,10 @@ def chunk_row(chunk: Chunk) -> Row:
         "frame_count": len(chunk.captions),  # at least; the commit counts the frames that there are
         "shared_count": sum(row.same_as_ts_ms is not None for row in chunk.captions),
         "damaged_packets": chunk.damaged_packets,
-        "prompt_tokens": chunk.usage.prompt_tokens,
-        "completion_tokens": chunk.usage.completion_tokens,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "caption_prompt_tokens": chunk.caption_usage.prompt_tokens,
+        "caption_completion_tokens": chunk.caption_usage.completion_tokens,
         "summary": chunk.summary,
         "vector": chunk.summary_vector,
     }

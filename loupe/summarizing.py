@@ -83,19 +83,21 @@ def parse_video_summary(reply: Reply) -> VideoSummary:
 
 async def summarize_video(
     parts: Sequence[tuple[float, float, str]], engine: Engine, prompt: Prompt, *, fan_in: int, max_tokens: int
-) -> tuple[VideoSummary, Usage]:
+) -> tuple[VideoSummary, Usage, int]:
     """Condense (start s, end s, summary) of a film's chunks, `fan_in` at a time, until one summary is left.
 
+    Gives the summary with its logs, what it cost, and in how many requests.
     The logs are those of the lowest level, in order of time, with neighbours of the same text joined; the levels
     above condense the summary alone, so that no log line is lost to a limit of length.
     Raises ParseError or EngineError.
     """
-    usage, logs = Usage(), None
+    usage, sent, logs = Usage(), 0, None
     while True:
         groups = [parts[at : at + fan_in] for at in range(0, len(parts), fan_in)]
         requests = [video_summary_request(group, prompt, max_tokens=max_tokens) for group in groups]
         asked = await asyncio.gather(*(ask(engine, request, parse_video_summary) for request in requests))
         usage = sum((answer.usage for answer in asked), usage)
+        sent += sum(answer.requests for answer in asked)
         for answer in asked:
             if answer.error is not None:
                 raise answer.error
@@ -103,7 +105,7 @@ async def summarize_video(
         if logs is None:
             logs = {name: join_log([line for one in summaries for line in getattr(one, name)]) for name in LOGS}
         if len(summaries) == 1:
-            return summaries[0].model_copy(update=logs), usage
+            return summaries[0].model_copy(update=logs), usage, sent
         parts = [(group[0][0], group[-1][1], one.summary) for group, one in zip(groups, summaries, strict=True)]
 
 

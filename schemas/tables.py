@@ -73,8 +73,10 @@ def chunks(dimensions: int) -> pa.Schema:
             pa.field("frame_count", pa.int32()),
             pa.field("shared_count", pa.int32()),  # frames that took the caption of another
             pa.field("damaged_packets", pa.int32()),
-            pa.field("prompt_tokens", pa.int64()),
+            pa.field("prompt_tokens", pa.int64()),  # of the captions and the summary that stand here
             pa.field("completion_tokens", pa.int64()),
+            pa.field("caption_prompt_tokens", pa.int64()),  # of the captions alone: these stay with a new summary
+            pa.field("caption_completion_tokens", pa.int64()),
             pa.field("summary", pa.string()),
             vector(dimensions),
         ]

@@ -109,6 +109,8 @@ class Scene:
             "summary_lineage": self.summary_lineage,
             "frame_count": len(self.times),
             "damaged_packets": 2,
+            "caption_prompt_tokens": 30,
+            "caption_completion_tokens": 9,
             "summary": summary,
             "vector": vector_of(summary),
         }

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import random
+import re
 import socket
 import struct
 import subprocess
@@ -73,13 +74,15 @@ def make_bucket(endpoint: str, bucket: str) -> None:
 class FaultyProxy:
     """Passes requests on to an endpoint, and fails the share `rate` of them in one of the ways of FAULTS.
 
-    The sequence of faults follows from the seed. `rate`, `kinds` and `retry_after` may be changed while it runs.
+    The sequence of faults follows from the seed. All that is set here may be changed while it runs.
     """
 
     def __init__(self, upstream: str, rate: float, seed: int, kinds: tuple[str, ...] = FAULTS) -> None:
         self.upstream = upstream.removeprefix("http://")
         self.rate = rate
         self.kinds = kinds
+        self.aim = ""
+        """A pattern that "METHOD /path" of a request must match to be failed."""
         self.retry_after: str | None = None
         self.silence_s = 1.5
         self.faults: Counter[str] = Counter()
@@ -99,11 +102,11 @@ class FaultyProxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def draw(self) -> str | None:
-        """The fault of the next request, if it has one."""
+    def draw(self, request: str) -> str | None:
+        """The fault of the next request, "METHOD /path", if it has one."""
         with self._lock:
             self.requests += 1
-            if self._random.random() >= self.rate:
+            if not re.search(self.aim, request) or self._random.random() >= self.rate:
                 return None
             fault = self._random.choice(self.kinds)
             self.faults[fault] += 1
@@ -116,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         body = self._body()
-        fault = self.proxy.draw()
+        fault = self.proxy.draw(f"{self.command} {self.path}")
         if fault == "slow_down":
             self._slow_down()
         elif fault == "reset":

@@ -62,7 +62,7 @@ def test_a_films_logs_have_the_times_of_its_parts() -> None:
 
 def test_a_long_film_is_condensed_level_by_level() -> None:
     parts = [(60.0 * i, 60.0 * (i + 1), f"Place {i}: person {i % 2} — person {i % 2} walks.") for i in range(7)]
-    film, _ = asyncio.run(summarize_video(parts, ENGINE, load("tiny", "video_summary"), fan_in=2, max_tokens=100))
+    film, *_ = asyncio.run(summarize_video(parts, ENGINE, load("tiny", "video_summary"), fan_in=2, max_tokens=100))
     assert film.summary == (
         "Places: place 0, place 1, place 2, place 3, place 4, place 5, place 6. People: person 0, person 1. Text: none."
     )

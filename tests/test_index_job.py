@@ -177,7 +177,7 @@ def test_everything_is_written_once(films: Path, database: str) -> None:
     assert (said["films"], said["chunks"], said["frames"]) == (
         {"indexed": 2, "pending": 3, "finished_before": 0}, 5, 8,
     )  # fmt: skip
-    assert (said["captions"], said["shared_captions"], said["requests"]) == (7, 1, 7 + 5)
+    assert (said["captions"], said["shared_captions"], said["requests"]) == (7, 1, 7 + 5 + 4)
     assert said["failures"] == {"probe MediaError:truncated": 1}
     assert said["prompt_tokens"] > sum(row["prompt_tokens"] for row in written["chunks"]) > 0  # films cost some too
     assert {"split", "sample", "caption", "summarize", "embed"} <= set(said["stage_seconds"])
@@ -264,7 +264,7 @@ def test_another_film_at_the_same_path_replaces_the_old_one(films: Path, databas
     film(films / "a.mp4", 3, first=300)
     job = config(str(films), database)
     assert index(job) == 0
-    assert report(database)["requests"] == 3 + 2
+    assert report(database)["requests"] == 3 + 2 + 1  # captions, chunks, the film
     assert [bars(row["jpeg"]) for row in rows(database)["frames"]] == [300, 310, 320, 7]
     assert rows(database) == fresh(job)
 
@@ -282,7 +282,7 @@ def test_of_a_film_that_grew_only_the_end_is_redone(films: Path, database: str, 
     assert index(job) == 0
     said = report(database)
     assert (said["chunks"], said["unchanged_chunks"]) == (4, 2)
-    assert (said["captions"], said["requests"]) == (3, 3 + 2)
+    assert (said["captions"], said["requests"]) == (3, 3 + 2 + 3)
     (after,) = rows(database)["videos"]
     assert (after["duration_ms"], after["chunk_count"]) == (7000, 4)
     assert after["scenes"] != before["scenes"]
@@ -316,7 +316,7 @@ def test_another_limit_of_captions_captions_again_without_decoding(films: Path, 
     before = versions(database)
     assert index(config(str(films), database, caption_tokens=99)) == 0
     assert versions(database)["frames"] == before["frames"]
-    assert report(database)["requests"] == 5 + 3
+    assert report(database)["requests"] == 5 + 3 + 3
 
 
 def test_without_sharing_every_frame_is_captioned(films: Path, database: str) -> None:
@@ -332,11 +332,14 @@ def test_without_sharing_every_frame_is_captioned(films: Path, database: str) ->
 def test_another_limit_of_summaries_writes_summaries_alone(films: Path, database: str) -> None:
     film(films / "a.mp4", 5)
     index(config(str(films), database))
-    before = versions(database)
+    before, chunks = versions(database), rows(database)["chunks"]
     assert index(config(str(films), database, summary_tokens=99)) == 0
     after = versions(database)
     assert (after["frames"], after["captions"]) == (before["frames"], before["captions"])
-    assert report(database)["requests"] == 3
+    assert report(database)["requests"] == 3 + 3
+    for old, new in zip(chunks, rows(database)["chunks"], strict=True):  # the tokens of the captions are kept
+        assert new["caption_prompt_tokens"] == old["caption_prompt_tokens"] > 0
+        assert new["prompt_tokens"] == old["prompt_tokens"] > new["caption_prompt_tokens"]
     assert_finished(config(str(films), database, summary_tokens=99))
 
 
@@ -349,6 +352,7 @@ def test_another_limit_of_logs_writes_logs_alone(films: Path, database: str) -> 
     after = versions(database)
     assert {name for name in after if after[name] != before[name]} == {"videos"}
     assert report(database)["prompt_tokens"] > 0
+    assert report(database)["requests"] == 3
     assert_finished(job)
 
 
@@ -361,7 +365,7 @@ def test_subtitles_that_come_later_change_summaries_alone(films: Path, database:
     assert index(job) == 0
     after = versions(database)
     assert (after["frames"], after["captions"]) == (before["frames"], before["captions"])
-    assert report(database)["requests"] == 2
+    assert report(database)["requests"] == 2 + 3
     changed = [old != row["summary"] for old, row in zip(summaries, rows(database)["chunks"], strict=True)]
     assert changed == [True, True, False]  # the last chunk has no line
     assert [row["text"] for row in rows(database)["transcripts"]] == ["Where is the red kite?", "Over the harbour."]
@@ -419,7 +423,7 @@ def test_a_model_that_is_away_leaves_its_chunks_to_the_next_run(films: Path, dat
     job = config(str(films), database)
     assert index(with_engine(job, **engine_that_is_down())) == 1
     written = rows(database)
-    assert {row["class"] for row in written["failures"]} == {"EngineError"}
+    assert {row["class"] for row in written["failures"]} == {"UnavailableError"}
     assert [row["chunk_index"] for row in written["failures"]] == [0, 1]
     assert not any(written[name] for name in ("videos", "chunks", "frames", "captions"))
     assert index(job) == 0
@@ -454,7 +458,7 @@ def test_logs_that_could_not_be_written_are_written_by_the_next_run(films: Path,
 
     assert index_library.run(job, chunks_of=in_process.chunks_of, finish=finish) == 1
     (failure,) = rows(database)["failures"]
-    assert (failure["chunk_index"], failure["stage"], failure["class"]) == (-1, "finish", "EngineError")
+    assert (failure["chunk_index"], failure["stage"], failure["class"]) == (-1, "finish", "UnavailableError")
     assert index(job) == 0
     assert rows(database) == fresh(job)
 

@@ -27,6 +27,8 @@ class ChunkMarker(NamedTuple):
     start_ms: int
     end_ms: int
     damaged_packets: int
+    caption_prompt_tokens: int = 0
+    caption_completion_tokens: int = 0
 
 
 class StoredFrame(NamedTuple):
