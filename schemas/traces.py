@@ -275,7 +275,8 @@ class Trace(Record):
         chat = [{"role": message.role, "content": message.as_text()} for message in self.opening]
         for turn in self.turns:
             chat.append({"role": "assistant", "content": turn.call.said})
-            chat.append({"role": "user", "content": turn.result})
+            if turn.result:
+                chat.append({"role": "user", "content": turn.result})
         return chat
 
 

@@ -1,0 +1,185 @@
+"""What is known of a film before anybody looks at it: its times, captions, summary and logs."""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from loupe.config import CaptionField
+from loupe.library import Library
+from loupe.library.tables import Row
+from loupe.summarizing import LOGS
+from loupe.timeline import linspace_ms
+from schemas.outputs import FrameCaption
+
+
+class UnknownFilm(LookupError):
+    """A film that the database does not hold."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A frame in words."""
+
+    ts_ms: int
+    chunk_index: int
+    fields: FrameCaption
+
+    def text(self, fields: Sequence[CaptionField]) -> str:
+        """Some of its fields, in their order; the sentence alone ends with a full stop."""
+        values = ((name, getattr(self.fields, name)) for name in fields)
+        told = (value if isinstance(value, str) else ", ".join(value) for _, value in values)
+        return "; ".join(text.removesuffix(".") for text in told if text) + "."
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of one of the film's logs."""
+
+    log: str
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chunk of the film: when it is, what it was made from, its summary."""
+
+    start_ms: int
+    end_ms: int
+    lineage: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film as its questions see it. `before` hides what lies after a time."""
+
+    video_id: str
+    duration_ms: int
+    summary: str
+    log: tuple[LogLine, ...]
+    """In order of time."""
+    captions: tuple[Caption, ...]
+    """In order of time, one a frame."""
+    parts: dict[int, Part]
+    """By chunk_index."""
+
+    @cached_property
+    def times_ms(self) -> list[int]:
+        """The frames that there are."""
+        return [caption.ts_ms for caption in self.captions]
+
+    def before(self, limit_ms: int | None) -> "Film":
+        """The film up to a time: what tells of anything later is gone, the summary of the whole first of all."""
+        if limit_ms is None or limit_ms >= self.duration_ms:
+            return self
+        seen = {index: part for index, part in self.parts.items() if part.end_ms <= limit_ms}
+        return replace(
+            self,
+            duration_ms=limit_ms,
+            summary=" ".join(seen[index].summary for index in sorted(seen)),
+            log=tuple(line for line in self.log if line.end_ms <= limit_ms),
+            captions=tuple(caption for caption in self.captions if caption.ts_ms < limit_ms),
+            parts={index: part for index, part in self.parts.items() if part.start_ms < limit_ms},
+        )
+
+    def nearest(self, time_ms: int) -> int | None:
+        """The time of the frame that is nearest; None where the film has no frame."""
+        after = bisect_left(self.times_ms, time_ms)
+        around = self.times_ms[max(0, after - 1) : after + 1]
+        return min(around, key=lambda ts_ms: abs(ts_ms - time_ms), default=None)
+
+    def between(self, start_ms: int, end_ms: int, count: int) -> list[int]:
+        """Times of at most `count` frames in [start, end], evenly apart."""
+        inside = self.times_ms[bisect_left(self.times_ms, start_ms) : bisect_right(self.times_ms, end_ms)]
+        if len(inside) <= count:
+            return inside
+        return [inside[at] for at in linspace_ms(0, len(inside) - 1, count)]
+
+    def caption_at(self, ts_ms: int) -> Caption:
+        """The caption of a frame, by its time. Raises KeyError where there is none."""
+        at = bisect_left(self.times_ms, ts_ms)
+        if at == len(self.captions) or self.captions[at].ts_ms != ts_ms:
+            raise KeyError(f"{self.video_id} has no frame at {ts_ms} ms")
+        return self.captions[at]
+
+    def lineage_at(self, ts_ms: int) -> str:
+        """What a frame was made from, by its time."""
+        return self.parts[self.caption_at(ts_ms).chunk_index].lineage
+
+    def log_near(self, times_ms: Sequence[int], count: int) -> list[LogLine]:
+        """The log lines that lie nearest to some times, in order of time."""
+
+        def distance(line: LogLine) -> int:
+            return min(max(line.start_ms - time, time - line.end_ms, 0) for time in times_ms)
+
+        return sorted(sorted(self.log, key=distance)[:count], key=lambda line: (line.start_ms, line.end_ms))
+
+
+def load_film(library: Library, video_id: str) -> Film:
+    """Read a film. Raises UnknownFilm."""
+    row = library.videos([video_id]).get(video_id)
+    if row is None:
+        raise UnknownFilm(f"the database has no film {video_id!r}: index it first")
+    markers = {index: marker for (_, index), marker in library.chunk_markers(video_id).items()}
+    summaries = {chunk["chunk_index"]: chunk["summary"] or "" for chunk in library.chunk_summaries(video_id)}
+    captions = tuple(_caption(row) for row in library.captions(video_id) if row["chunk_index"] in markers)
+    return Film(
+        video_id=video_id,
+        duration_ms=row["duration_ms"] or max((marker.end_ms for marker in markers.values()), default=0),
+        summary=row["summary"] or "",
+        log=_log(row),
+        captions=captions,
+        parts={
+            index: Part(marker.start_ms, marker.end_ms, marker.lineage, summaries.get(index, ""))
+            for index, marker in markers.items()
+        },
+    )
+
+
+def _caption(row: Row) -> Caption:
+    lists = {name: row[name] or [] for name in ("subjects", "actions", "objects", "on_screen_text")}
+    fields = FrameCaption.model_construct(None, caption=row["caption"] or "", place=row["place"] or "", **lists)
+    return Caption(row["ts_ms"], row["chunk_index"], fields)
+
+
+def _log(row: Row) -> tuple[LogLine, ...]:
+    lines = [LogLine(name, line["start_ms"], line["end_ms"], line["text"]) for name in LOGS for line in row[name] or []]
+    return tuple(sorted(lines, key=lambda line: (line.start_ms, line.end_ms)))
+
+
+class Films:
+    """Films that questions share: each is read once, and the least recently asked for go first."""
+
+    def __init__(self, library: Library, keep: int = 64) -> None:
+        self._library = library
+        self._keep = keep
+        self._held: OrderedDict[str, asyncio.Task[Film]] = OrderedDict()
+
+    async def get(self, video: str) -> Film:
+        """A film by its video_id or URI. Raises UnknownFilm."""
+        if video not in self._held:
+            self._held[video] = asyncio.create_task(asyncio.to_thread(self._read, video))
+        self._held.move_to_end(video)
+        while len(self._held) > self._keep:
+            self._held.popitem(last=False)
+        reading = self._held[video]
+        try:
+            return await asyncio.shield(reading)
+        except UnknownFilm:
+            if self._held.get(video) is reading:
+                del self._held[video]
+            raise
+
+    def _read(self, video: str) -> Film:
+        try:
+            return load_film(self._library, video)
+        except UnknownFilm:
+            uris = {row["uri"]: video_id for video_id, row in self._library.videos().items()}
+            if video not in uris:
+                raise
+            return load_film(self._library, uris[video])

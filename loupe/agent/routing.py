@@ -1,0 +1,45 @@
+"""Which films a question is about: those that it names, or those that a search leads to."""
+
+import asyncio
+
+from loupe.agent.films import UnknownFilm
+from loupe.agent.scene import Desk, Scene
+from loupe.library.search import RRF_K, LevelName
+from schemas.questions import Question
+
+LEVELS: tuple[LevelName, ...] = ("frames", "chunks", "transcripts")
+"""Searched for a film. Not the summaries of whole films: they tell what lies after a question's limit."""
+
+
+async def open_scene(desk: Desk, question: Question) -> Scene:
+    """The question with its films; where they are too many, or none are named, the best few. Raises UnknownFilm."""
+    named = await asyncio.gather(*(desk.films.get(video) for video in question.videos))
+    if named and len(named) <= desk.answer.films:
+        return Scene(desk, question, named)
+    chosen = await route(desk, question, [film.video_id for film in named] or None)
+    if not chosen:
+        raise UnknownFilm("no film of the library has anything to do with the question")
+    return Scene(desk, question, await asyncio.gather(*map(desk.films.get, chosen)), routed=True)
+
+
+async def route(desk: Desk, question: Question, among: list[str] | None) -> list[str]:
+    """The video_ids that a search for the question finds, best first: ranks of films in each level, fused (RRF)."""
+    text = " ".join((question.question, *question.options))
+    vector = await asyncio.to_thread(desk.embedder.embed_query, text)
+    scores: dict[str, float] = {}
+    for level in LEVELS:
+        found = await asyncio.to_thread(
+            desk.library.search,
+            text,
+            vector.tolist(),
+            level=level,
+            video_id=among,
+            end_ms=question.before_ms,
+            mode=desk.answer.search_mode,
+            top_k=desk.answer.top_k,
+        )
+        limit = question.before_ms
+        films = dict.fromkeys(hit.video_id for hit in found.hits if limit is None or hit.end_ms <= limit)
+        for rank, film in enumerate(films, start=1):
+            scores[film] = scores.get(film, 0.0) + 1 / (RRF_K + rank)
+    return sorted(scores, key=lambda film: (-scores[film], film))[: desk.answer.films]

@@ -1,0 +1,271 @@
+"""What a question's turns and tools work with: films, frames, search, models, and the record of every call."""
+
+import asyncio
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeVar
+
+from PIL import Image as Picture
+
+from loupe import prompts
+from loupe.agent.budget import Spent
+from loupe.agent.films import Film, Films
+from loupe.agent.tool import ToolError
+from loupe.config import Answer, Config, Role, digest
+from loupe.embedding import Embedder
+from loupe.engines.asking import Asked, ask
+from loupe.engines.open import open_engine
+from loupe.engines.protocol import ChatRequest, Engine, EngineError, Reply
+from loupe.library import Library
+from loupe.library.search import Hit, LevelName
+from loupe.prompts import Prompt
+from schemas.messages import Image, Message, Part, Text
+from schemas.questions import Question
+from schemas.traces import Call, Limit, MediaRef, ShownMessage, ShownPart, prompt_hash
+
+T = TypeVar("T")
+
+
+@dataclass
+class Desk:
+    """What all questions of a process share."""
+
+    library: Library
+    embedder: Embedder
+    engines: Mapping[str, Engine]
+    """By the model's name in the config."""
+    config: Config
+    run: str
+    """Which run of the questions this is: part of every trace's id."""
+    clock: Callable[[], float] = time.monotonic
+    spent: Spent = field(init=False)
+    """By all questions together."""
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.clock())
+
+    @cached_property
+    def films(self) -> Films:
+        """The films that questions share."""
+        return Films(self.library)
+
+    @cached_property
+    def config_hash(self) -> str:
+        """Of all that decides about an answer."""
+        return digest(self.config.model_dump(mode="json"))
+
+    @property
+    def answer(self) -> Answer:
+        """How questions are answered."""
+        return self.config.answer
+
+    async def close(self) -> None:
+        """Close the engines."""
+        await asyncio.gather(*(engine.close() for engine in self.engines.values()))
+
+
+def open_desk(config: Config, library: Library, embedder: Embedder, roles: Sequence[Role], run: str) -> Desk:
+    """A desk with the engines of these roles; roles that share a model share its engine. Raises ConfigError."""
+    models = {config.roles.get(role, role): config.chat_model(role) for role in roles}
+    engines = {name: open_engine(model) for name, model in models.items()}
+    return Desk(library, embedder, engines, config, run)
+
+
+def transcript_id(desk: Desk, question: Question) -> str:
+    """Which rollout: unique over the runs of a question."""
+    return f"{question.question_id}@{desk.run}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a film, to be shown."""
+
+    media: MediaRef
+    image: Image
+
+
+class Scene:
+    """One question at a desk: the films that it is about, cut off where the question says so."""
+
+    def __init__(self, desk: Desk, question: Question, films: Sequence[Film], *, routed: bool = False) -> None:
+        self.desk = desk
+        self.question = question
+        self.films = tuple(film.before(question.before_ms) for film in films)
+        self.routed = routed
+        self.settings = desk.answer
+        self.spent = Spent(desk.clock())
+        self.calls: list[Call] = []
+        """What models were asked since somebody took this list (take_calls)."""
+        self.used: dict[str, Prompt] = {}
+        """Prompts that were filled, by name."""
+        self._pictures: dict[MediaRef, Image] = {}
+        self._media: dict[str | None, MediaRef] = {}
+
+    @property
+    def several(self) -> bool:
+        """Whether tools must say which film."""
+        return len(self.films) > 1
+
+    def film(self, number: int) -> Film:
+        """A film by its number in the prompt. Raises ToolError."""
+        if not 1 <= number <= len(self.films):
+            raise ToolError(f"There is no film {number}: films are numbered 1 to {len(self.films)}.")
+        return self.films[number - 1]
+
+    def prompt(self, name: str, **values: object) -> str:
+        """A prompt of the config's set, filled."""
+        return self.load(name).fill(**values)
+
+    def load(self, name: str) -> Prompt:
+        """A prompt of the config's set."""
+        if name not in self.used:
+            self.used[name] = prompts.load(self.desk.config.prompts, name)
+        return self.used[name]
+
+    # Films
+
+    def window(self, film: Film, start: float | None, end: float | None) -> tuple[int, int]:
+        """Seconds as milliseconds of the film, from its start and to its end where they are None. Raises ToolError."""
+        start_ms = 0 if start is None else round(1000 * start)
+        end_ms = film.duration_ms if end is None else min(round(1000 * end), film.duration_ms)
+        if not 0 <= start_ms < end_ms:
+            raise ToolError(
+                f"start and end are seconds with 0 <= start < end <= {film.duration_ms / 1000:.1f}, "
+                f"not {start} and {end}."
+            )
+        return start_ms, end_ms
+
+    def frame_times(self, film: Film, times: Sequence[float]) -> list[int]:
+        """The frames nearest to times in seconds, each once, in order. Raises ToolError."""
+        seconds = film.duration_ms / 1000
+        outside = [time for time in times if not 0 <= time <= seconds]
+        if outside:
+            raise ToolError(f"Times are seconds from 0 to {seconds:.1f}; {outside[0]:g} is not in the film.")
+        nearest = {film.nearest(round(1000 * time)) for time in times}
+        return sorted(ts_ms for ts_ms in nearest if ts_ms is not None)
+
+    async def frames(self, film: Film, times_ms: Sequence[int]) -> list[Frame]:
+        """The film's frames with these keys, in order of time; those that are not there are left out."""
+        stored = await asyncio.to_thread(self.desk.library.frames, film.video_id, times_ms)
+        found = []
+        for one in stored:
+            with Picture.open(io.BytesIO(one.jpeg), formats=["JPEG"]) as picture:
+                width, height = picture.size
+            lineage = film.lineage_at(one.ts_ms)
+            media = MediaRef(
+                video_id=film.video_id,
+                ts_ms=one.ts_ms,
+                pts_ms=one.pts_ms,
+                width=width,
+                height=height,
+                source="table",
+                lineage=lineage,
+            )
+            found.append(self._known(media, Image(jpeg=one.jpeg, key=f"{film.video_id}@{one.ts_ms}/{lineage}")))
+        return found
+
+    def _known(self, media: MediaRef, image: Image) -> Frame:
+        self._pictures[media] = image
+        self._media[image.key] = media
+        return Frame(media, image)
+
+    async def search(
+        self, query: str, film: Film, *, level: LevelName, start_ms: int, end_ms: int, top_k: int
+    ) -> list[Hit]:
+        """Hits in a film, best first. What ends after the question's limit is not found."""
+        vector = await asyncio.to_thread(self.desk.embedder.embed_query, query)
+        found = await asyncio.to_thread(
+            self.desk.library.search,
+            query,
+            vector.tolist(),
+            level=level,
+            video_id=film.video_id,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            mode=self.settings.search_mode,
+            top_k=top_k,
+        )
+        limit = self.question.before_ms
+        return [hit for hit in found.hits if limit is None or hit.end_ms <= limit]
+
+    # Models
+
+    async def chat(self, role: Role, request: ChatRequest) -> Reply:
+        """Ask a role's model once, and keep a record. Raises EngineError."""
+        name = self.desk.config.roles[role]
+        session = replace(request, session=transcript_id(self.desk, self.question), logprobs=self.settings.logprobs)
+        shown = self.shown(request.messages)
+        call = Call(role=role, model=name, messages=shown, prompt_hash=prompt_hash(shown))
+        began = self.desk.clock()
+        try:
+            reply = await self.desk.engines[name].chat(session)
+        except EngineError as error:
+            seconds = self.desk.clock() - began
+            self.calls.append(call.model_copy(update={"seconds": seconds, "error": str(error)}))
+            raise
+        cost = self.desk.config.cost(reply.usage, role)
+        for spent in (self.spent, self.desk.spent):
+            spent.add(reply.usage.prompt_tokens + reply.usage.completion_tokens, cost)
+        got = {
+            "said": reply.text,
+            "finish_reason": reply.finish_reason,
+            "usage": reply.usage,
+            "retries": reply.retries,
+            "seconds": self.desk.clock() - began,
+            "cost": cost,
+            "token_ids": reply.token_ids,
+            "logprobs": reply.logprobs,
+        }
+        self.calls.append(call.model_copy(update=got))
+        return reply
+
+    async def ask(self, role: Role, request: ChatRequest, parse: Callable[[Reply], T]) -> Asked[T]:
+        """Ask until a reply parses, a few times. Raises EngineError."""
+        return await ask(_Recorded(self, role), request, parse)
+
+    def take_calls(self) -> tuple[Call, ...]:
+        """The calls since the last time, which belong to whoever takes them."""
+        calls, self.calls = tuple(self.calls), []
+        return calls
+
+    def limit(self) -> Limit | None:
+        """The budget that has been reached, if any."""
+        now = self.desk.clock()
+        if reached := self.spent.reached(self.settings.budget, now):
+            return reached
+        return "job" if self.desk.spent.reached(self.settings.job_budget, now) else None
+
+    # Messages, with pictures and by reference
+
+    def shown(self, messages: Sequence[Message]) -> tuple[ShownMessage, ...]:
+        """Messages with their pictures by reference."""
+
+        def part(one: Part) -> ShownPart:
+            return ShownPart(text=one.text) if isinstance(one, Text) else ShownPart(media=self._media[one.key])
+
+        return tuple(ShownMessage(role=message.role, parts=tuple(map(part, message.parts()))) for message in messages)
+
+    def real(self, messages: Sequence[ShownMessage]) -> tuple[Message, ...]:
+        """The same with their pictures, of frames that this scene has loaded."""
+
+        def part(one: ShownPart) -> Part:
+            return self._pictures[one.media] if one.media else Text(text=one.text or "")
+
+        return tuple(Message(role=one.role, content=tuple(map(part, one.parts))) for one in messages)
+
+
+class _Recorded:
+    """A role's engine that keeps a record of what it was asked."""
+
+    def __init__(self, scene: Scene, role: Role) -> None:
+        self._scene = scene
+        self._role = role
+
+    async def chat(self, request: ChatRequest) -> Reply:
+        return await self._scene.chat(self._role, request)
+
+    async def close(self) -> None:
+        """The desk closes its engines."""

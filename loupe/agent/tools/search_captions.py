@@ -1,0 +1,105 @@
+"""Search what was written about the film: frames, minutes, spoken lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from loupe.agent.films import Film
+from loupe.agent.scene import Scene
+from loupe.agent.tool import Observation
+from loupe.library.search import LEVELS, FilmCluster, Hit, clusters
+from loupe.untrusted import as_data, cut
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hits next to each other in time with the same text."""
+
+    start_ms: int
+    end_ms: int
+    count: int
+    similarity: float
+    text: str
+
+
+async def search_captions(
+    scene: Scene,
+    query: Annotated[str, Field(min_length=1, max_length=300)],
+    start: float | None = None,
+    end: float | None = None,
+    level: Literal["frames", "chunks", "transcripts"] = "frames",
+    top_k: Annotated[int | None, Field(ge=1, le=100)] = None,
+    film: int = 1,
+) -> Observation:
+    """Search captions of frames (frames), summaries of minutes (chunks) or spoken lines (transcripts) for a phrase,
+    between two times in seconds or in the whole film. Gives the places where hits gather, with how many there are
+    and how similar the best is (1 is the same), and the hits, best first, each with its time in seconds. Weigh both:
+    many hits close together say more than one that is a little more similar."""
+    where = scene.film(film)
+    start_ms, end_ms = scene.window(where, start, end)
+    hits = await scene.search(
+        query, where, level=level, start_ms=start_ms, end_ms=end_ms, top_k=top_k or scene.settings.top_k
+    )
+    if not hits:
+        return Observation(scene.prompt("search_nothing", query=as_data(query)))
+    shown = scene.settings.shown
+    gathered = by_similarity(hits, LEVELS[level].gap_ms)[: shown.clusters]
+    runs = collapse(as_told(scene, where, hits) if level == "frames" else hits, LEVELS[level].gap_ms)[: shown.hits]
+    places = [cluster_line(each) for each in gathered]
+    told = {"query": as_data(query), "film": film}
+    return Observation(
+        scene.prompt(
+            "search_result",
+            clusters="\n".join(places),
+            hits="\n".join(run_line(run, shown.hit_letters) for run in runs),
+            **told,
+        ),
+        brief=scene.prompt("search_brief", clusters="\n".join(places), **told),
+    )
+
+
+def as_told(scene: Scene, film: Film, hits: Sequence[Hit]) -> list[Hit]:
+    """Hits of frames with those fields of their captions that the config shows."""
+    fields = scene.settings.shown.caption_fields
+    return [replace(hit, text=film.caption_at(hit.start_ms).text(fields)) for hit in hits]
+
+
+def by_similarity(hits: Sequence[Hit], gap_ms: int) -> list[FilmCluster]:
+    """Where hits gather, the most similar place first: what a fused search ranks by means nothing to a reader."""
+    return clusters([replace(hit, score=hit.similarity or 0.0) for hit in hits], gap_ms)
+
+
+def collapse(hits: Sequence[Hit], gap_ms: int) -> list[Run]:
+    """Neighbours in time with the same text as one, in the order of the best of each."""
+    runs: list[list[Hit]] = []
+    for hit in sorted(hits, key=lambda hit: hit.start_ms):
+        last = runs[-1][-1] if runs else None
+        if last and last.text == hit.text and hit.start_ms - last.end_ms <= gap_ms:
+            runs[-1].append(hit)
+        else:
+            runs.append([hit])
+    runs.sort(key=lambda run: min(hit.rank for hit in run))
+    return [
+        Run(run[0].start_ms, run[-1].end_ms, len(run), max(hit.similarity or 0.0 for hit in run), run[0].text)
+        for run in runs
+    ]
+
+
+def times(start_ms: int, end_ms: int) -> str:
+    """Seconds, as prompts show them."""
+    return f"{start_ms / 1000:.1f}" if end_ms <= start_ms else f"{start_ms / 1000:.1f}-{end_ms / 1000:.1f}"
+
+
+def cluster_line(each: FilmCluster) -> str:
+    """A place where hits gather."""
+    density = f", {each.density_per_minute:.0f} a minute" if each.count > 1 else ""
+    hits = "hit" if each.count == 1 else "hits"
+    return f"{times(each.start_ms, each.end_ms)}: {each.count} {hits}, best {each.best_score:.2f}{density}"
+
+
+def run_line(run: Run, letters: int) -> str:
+    """Hits as one line."""
+    many = f" x{run.count}" if run.count > 1 else ""
+    return f"[{times(run.start_ms, run.end_ms)}] {run.similarity:.2f}{many} {cut(as_data(run.text), letters)}"
