@@ -1,7 +1,7 @@
 """Text that came out of films (captions, subtitles, signs, summaries) on its way into a prompt.
 
 It stands between markers such as <film> and </film>, which the prompts write themselves. No text of a film can forge
-one, because it holds no angle brackets when it arrives; so it cannot write a model's control tokens (<|im_end|>) either.
+one, because it holds no angle brackets when it arrives; nor can it write a model's control tokens (<|im_end|>).
 """
 
 from collections.abc import Iterable
