@@ -22,7 +22,7 @@ import ray.data
 import tyro
 from loupe import config as configs
 from loupe import indexing, planning, rows, storage
-from loupe.committing import Stored, commit_chunks, commit_films, patiently
+from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, Stage, VllmModel
 from loupe.embedding import dimensions_of, open_embedder
 from loupe.engines.open import open_engine
@@ -129,7 +129,7 @@ def run(
 def tidy_up(library: Library) -> None:
     """Merge small files and bring indexes up to date. Where storage fails, the tables are whole all the same."""
     try:
-        patiently(library.optimize)()
+        library.optimize()
     except OSError as error:
         say(f"the tables were not tidied up, which only makes them slower: {str(error).splitlines()[0]}")
 

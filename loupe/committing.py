@@ -4,22 +4,12 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from loupe import rows
 from loupe.finishing import Finished
 from loupe.indexing import FILM, Chunk, Settings
 from loupe.library import CommitBatch, Library
 from loupe.planning import PERMANENT, REPLACING
 from loupe.progress import Progress
-
-patiently = retry(
-    retry=retry_if_exception_type(OSError),  # what Lance raises where storage failed it
-    wait=wait_random_exponential(multiplier=0.2, max=10),
-    stop=stop_after_attempt(8),
-    reraise=True,
-)
-"""Try again what can be done twice: an object store may lose a request, or only the answer to it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ def commit_chunks(stream: Iterable[Stored], settings: Settings, library: Library
             commit(waiting, settings, library)
             waiting, last = [], time.monotonic()
     commit(waiting, settings, library)
-    patiently(delete_surplus)(library)
+    delete_surplus(library)
     return left
 
 
@@ -63,13 +53,13 @@ def commit(waiting: Sequence[Stored], settings: Settings, library: Library) -> N
     chunks = [chunk for stored in waiting for chunk in stored.chunks]
     whole = [chunk for chunk in chunks if not chunk.failed]
     changed = [chunk for chunk in whole if not chunk.unchanged]
-    before = patiently(library.videos)([chunk.film.video_id for chunk in whole])
+    before = library.videos([chunk.film.video_id for chunk in whole])
     videos = {chunk.film.video_id: rows.video_row(chunk, settings) for chunk in whole}
-    patiently(library.put_videos)([{**before.get(name, {}), **row} for name, row in videos.items()])
+    library.put_videos([{**before.get(name, {}), **row} for name, row in videos.items()])
     settled = {(chunk.film.video_id, chunk.index) for chunk in chunks}
     settled |= {(chunk.film.video_id, FILM) for chunk in whole}  # what concerned the whole film no longer holds
-    patiently(library.replace_failures)(settled, [row for chunk in chunks for row in rows.failure_rows(chunk)])
-    patiently(library.commit)(
+    library.replace_failures(settled, [row for chunk in chunks for row in rows.failure_rows(chunk)])
+    library.commit(
         CommitBatch(
             fragments=tuple(stored.fragments for stored in waiting if stored.fragments),
             captions=[row for chunk in changed for row in rows.caption_rows(chunk)],
@@ -97,5 +87,5 @@ def commit_films(stream: Iterable[Sequence[Finished]], library: Library, progres
     for films in stream:
         progress.add_films(films)
         reasons = [film.failure for film in films if film.failure is not None]
-        patiently(library.replace_failures)({(film.row["video_id"], FILM) for film in films}, reasons)
-        patiently(library.put_videos)([film.row for film in films if film.failure is None])
+        library.replace_failures({(film.row["video_id"], FILM) for film in films}, reasons)
+        library.put_videos([film.row for film in films if film.failure is None])

@@ -17,6 +17,7 @@ from lance.fragment import write_fragments
 from pydantic import BaseModel
 
 from loupe.library.filters import Where, above, all_of, among, any_of, at_least, below, equals
+from loupe.library.patience import patiently
 from loupe.library.tables import LibraryError, Rows, Tables, as_table, keys_of, open_dataset
 from loupe.library.visible import LINEAGES
 from schemas import tables as schema
@@ -64,7 +65,8 @@ def write_frame_fragments(database: str, table: pa.Table) -> str:
     if any(not jpeg for jpeg in rows["jpeg"].to_pylist()):
         raise ValueError("a frame has an empty picture")
     held = Counter(keys_of(rows, (*CHUNK, "lineage")))
-    fragments = write_fragments(rows, open_dataset(database, "frames"), mode="append") if rows.num_rows else []
+    frames = open_dataset(database, "frames")
+    fragments = patiently(write_fragments)(rows, frames, mode="append") if rows.num_rows else []
     return Pixels(
         chunks=[
             ChunkPixels(video_id=film, chunk_index=index, lineage=lineage, frames=count)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from lance.query import MatchQuery
 
 from loupe.library.filters import Where, above, all_of, among, any_of, at_least, below, equals
+from loupe.library.patience import patiently
 from loupe.library.tables import Tables
 from loupe.library.visible import LINEAGES, with_marker
 from loupe.timeline import Cluster, cluster
@@ -193,6 +194,7 @@ def _hits(tables: Tables, place: Level, where: Where | None, scan: Scan, wanted:
         limit *= 4
 
 
+@patiently
 def _scan(tables: Tables, place: Level, where: Where | None, how: dict[str, Any]) -> pa.Table:
     score = "_distance" if "nearest" in how else "_score"
     columns = dict.fromkeys(("video_id", place.start, place.end, place.text))

@@ -1,6 +1,7 @@
-"""The tables of a database: open, create, read, and the four kinds of commit that everything else is made of.
+"""The tables of a database: open, create, read, and the kinds of commit that everything else is made of.
 
-A database is a folder or an s3:// prefix. Every commit is announced to `before_commit` by the name of its step.
+A database is a folder or an s3:// prefix. Every commit is announced to `before_commit` by the name of its step, and
+again when storage failed it and it is tried again (patience.py).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,6 +13,7 @@ import lance
 import pyarrow as pa
 
 from loupe.library.filters import Where, among
+from loupe.library.patience import patiently
 from loupe.storage import lance_options
 from schemas.tables import all_tables, key_columns
 
@@ -94,7 +96,7 @@ def open_dataset(database: str, name: str) -> Any:
     """One table as a Lance dataset, at its newest version. Raises LibraryError with a sentence."""
     place = f"{_place(database)}/{name}.lance"
     try:
-        return lance.dataset(place, storage_options=_options(database))
+        return patiently(lance.dataset)(place, storage_options=_options(database))
     except (ValueError, OSError) as error:
         if "was not found" in str(error) or "Not found" in str(error):
             raise MissingDatabaseError(f"there is no table {name!r} in {database}: is this a database?") from error
@@ -124,7 +126,10 @@ class Tables:
             _check_schema(database, name, self._open[name].schema, schema)
 
     def dataset(self, name: str) -> Any:
-        """A table at its newest version. Threads may read at once, so a handle is replaced and never moved."""
+        """A table at its newest version, to be asked for and used within one `patiently`.
+
+        Threads may read at once, so a handle is replaced and never moved.
+        """
         dataset = self._open[name]
         newest = dataset.latest_version
         if dataset.version != newest:
@@ -135,6 +140,7 @@ class Tables:
         """The columns that make a row of a table unique."""
         return key_columns(self.schemas[name])
 
+    @patiently
     def read(self, name: str, columns: Sequence[str] | None = None, where: Where | None = None) -> pa.Table:
         """Rows of a table, whether they have a marker or not."""
         return self.dataset(name).to_table(columns=list(columns or self.schemas[name].names), filter=where)
@@ -144,6 +150,7 @@ class Tables:
         assert step in STEPS, step
         self._before_commit(step)
 
+    @patiently
     def upsert(self, step: str, name: str, rows: pa.Table) -> None:
         """Put rows by key in one version; none for no rows. The keys of `rows` are unique (as_table)."""
         if rows.num_rows:
@@ -161,6 +168,7 @@ class Tables:
             new = [i for i, (key, row) in rows_by_key if _without(row, but) != _without(known.get(key, {}), but)]
             self.upsert(step, name, table.take(pa.array(new, pa.int64())))
 
+    @patiently
     def delete(self, step: str, name: str, where: Where) -> None:
         """Delete rows in one version; none where there are none: Lance would make one all the same."""
         dataset = self.dataset(name)
@@ -168,13 +176,24 @@ class Tables:
             self.announce(step)
             dataset.delete(where)
 
-    def append(self, step: str, name: str, fragments: Sequence[Any]) -> None:
-        """Make fragments visible that somebody wrote before, all in one version."""
-        if fragments:
+    @patiently
+    def append(self, step: str, name: str, fragments: Sequence[lance.FragmentMetadata]) -> None:
+        """Make fragments visible that somebody wrote before, all in one version.
+
+        Those that are there already are left out: of a commit only the answer may have been lost.
+        """
+        dataset = self.dataset(name)
+        there = {file.path for fragment in dataset.get_fragments() for file in fragment.data_files()}
+        new = [fragment for fragment in fragments if not any(file.path in there for file in fragment.files)]
+        if new:
             self.announce(step)
-            dataset = self.dataset(name)
-            operation = lance.LanceOperation.Append(list(fragments))
-            lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+            lance.LanceDataset.commit(dataset, lance.LanceOperation.Append(new), read_version=dataset.version)
+
+    @patiently
+    def tidy(self, step: str, name: str, change: Callable[[Any], object]) -> None:
+        """Change how a table is stored, and none of its rows: `change` is called with its newest version."""
+        self.announce(step)
+        change(self.dataset(name))
 
 
 def _without(row: Row, columns: Collection[str]) -> Row:
@@ -197,7 +216,7 @@ def create_tables(database: str, dimensions: int | None, before_commit: BeforeCo
 
         connection = lancedb.connect(_place(database), storage_options=_options(database))
         for name in missing:
-            connection.create_table(name, schema=all_tables(dimensions)[name], exist_ok=True)
+            patiently(connection.create_table)(name, schema=all_tables(dimensions)[name], exist_ok=True)
 
 
 def _check_schema(database: str, name: str, found: pa.Schema, wanted: pa.Schema) -> None:
