@@ -90,7 +90,7 @@ class OpenAIEngine:
                 attempts = f"{self._max_retries + 1} tries" if self._max_retries else "one try"
                 raise UnavailableError(self._without_key(f"no answer after {attempts}: {error}")) from None
         retries = int(tries.statistics["attempt_number"]) - 1
-        return _reply(completion, request, pictures, retries)
+        return read_completion(completion, request, pictures, retries)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -181,7 +181,8 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": parts}
 
 
-def _reply(completion: ChatCompletion, request: ChatRequest, pictures: Usage, retries: int) -> Reply:
+def read_completion(completion: ChatCompletion, request: ChatRequest, pictures: Usage, retries: int = 0) -> Reply:
+    """The reply in a chat completion. Raises EngineError for a refusal, and for an end that is none."""
     choice = completion.choices[0]
     if choice.message.refusal:
         raise EngineError(f"the model refused: {choice.message.refusal}")
