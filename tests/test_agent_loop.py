@@ -318,7 +318,7 @@ async def rich_trace(library: Library, **settings: object) -> tuple[Cast, Trace]
     return cast, await cast.play(question())
 
 
-@pytest.mark.parametrize("shown", [{}, {"prompt_tokens": 256, "letters_per_token": 20}])
+@pytest.mark.parametrize("shown", [{}, {"prompt_tokens": 256, "letters_per_token": 20}, {"whole_turns": 1}])
 async def test_a_trace_gives_every_prompt_again(shown: dict, library: Library) -> None:
     cast, trace = await rich_trace(library, shown=shown)
     again = Trace.from_row(trace.as_row())
@@ -349,6 +349,17 @@ async def test_a_prompt_keeps_its_bound_and_its_end(letters: int, library: Libra
         assert len(prompt) <= letters + prompt.count("\n")
         assert prompt.endswith(f"Left: {one.steps_left}.")
         assert "Question: Which animal is by the boat?" in prompt
+
+
+async def test_older_turns_stand_without_their_thoughts(library: Library) -> None:
+    said = [cues(subject="cat"), search("a cat", thought="cats sit", start=None), search("a dog", thought="dogs run")]
+    cast = Cast(library, reasoner=[*said, answer("A")], shown={"whole_turns": 1})
+    await cast.play(question())
+    last = cast.prompts()[-1]
+    assert '{"action":{"tool":"note_cues","subject":"cat","search":"a cat"}}' in last
+    assert '{"action":{"tool":"search_captions","query":"a cat","level":"frames"}}' in last
+    assert "dogs run" in last
+    assert "cats sit" not in last
 
 
 async def test_what_goes_from_a_prompt_leaves_a_note(library: Library) -> None:

@@ -97,7 +97,7 @@ def with_steps(opening: Sequence[ShownMessage], steps: str) -> tuple[ShownMessag
     if not steps:
         return tuple(opening)
     *before, last = opening
-    return *before, last.model_copy(update={"parts": (*last.parts, ShownPart(text=steps))})
+    return *before, last.model_copy(update={"parts": (*last.parts, ShownPart(text=f"\n{steps}"))})
 
 
 async def take_turn(run: Rollout) -> None:

@@ -1,8 +1,10 @@
 """What a model sees of the turns so far, as a function of the record: so any prompt can be made again from a trace.
 
 - A result that has a brief form stands whole only while it is the newest of its kind; then the brief form stays.
+- The newest turns stand as they were said, older ones without thought, confidence and empty arguments.
 - What does not parse is shown back up to a length.
-- A prompt has at most so many letters: the oldest turns become notes (the model's own `observation`), then go.
+- A prompt has at most so many letters: its longest result loses lines from its end, as long as enough of it is left;
+  then the oldest turns become notes (the model's own `observation`).
 """
 
 import json
@@ -15,6 +17,10 @@ from schemas.traces import ShownMessage, ShownPart, Trace, TurnRecord, prompt_ha
 VIEW_VERSION = "1"
 UNPARSED_LETTERS = 400
 NOTE_LETTERS = 200
+MESSAGE_LETTERS = 10
+"""That a chat template is counted with: its tokens around a message are about five."""
+LONGEST_SHARE = 0.4
+"""Of the letters of a prompt, that its longest result keeps before older turns have to go."""
 
 
 class ViewError(Exception):
@@ -23,7 +29,7 @@ class ViewError(Exception):
 
 def settings_of(shown: Shown) -> str:
     """What the view depends on beside the record, as JSON."""
-    return json.dumps({"letters": letters_of(shown)})
+    return json.dumps({"letters": letters_of(shown), "whole_turns": shown.whole_turns})
 
 
 def letters_of(shown: Shown) -> int:
@@ -43,20 +49,21 @@ def prompt_of(trace: Trace, index: int) -> tuple[ShownMessage, ...]:
 
 def prompt(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], settings: str) -> tuple[ShownMessage, ...]:
     """The opening, then what was said and what came back, turn by turn, within the view's bounds."""
-    letters: int = json.loads(settings)["letters"]
+    bounds: dict[str, int] = json.loads(settings)
+    letters, old = bounds["letters"], len(turns) - bounds["whole_turns"]
     newest = newest_of_kind(turns)
     results = [turn.result if turn.index in newest else turn.brief or turn.result for turn in turns]
-    said = [_said(turn) for turn in turns]
+    said = [_said_shortly(turn) if turn.parsed and index < old else _said(turn) for index, turn in enumerate(turns)]
     for left_out in range(max(1, len(turns))):
         notes = [f"- {cut(as_data(turn.observation), NOTE_LETTERS)}" for turn in turns[:left_out] if turn.observation]
         told = [*_with_notes(opening, notes), *_chat(said[left_out:], results[left_out:])]
         if length(told) <= letters:
             return tuple(told)
+        shortened = _shorten_longest(results[left_out:], length(told) - letters, int(letters * LONGEST_SHARE))
+        if shortened is not None:
+            return (*_with_notes(opening, notes), *_chat(said[left_out:], shortened))
     told = [*opening, *_chat(said[-1:], results[-1:])]
-    over = length(told) - letters
-    if over > 0 and turns:
-        told[-1] = _message("user", _without_middle(results[-1], over))
-    return tuple(told)
+    return (*opening, *_chat(said[-1:], [_shorten(text, length(told) - letters) for text in results[-1:]]))
 
 
 def newest_of_kind(turns: Sequence[TurnRecord]) -> set[int]:
@@ -66,12 +73,19 @@ def newest_of_kind(turns: Sequence[TurnRecord]) -> set[int]:
 
 
 def length(messages: Sequence[ShownMessage]) -> int:
-    """Letters of text in messages."""
-    return sum(len(part.text or "") for message in messages for part in message.parts)
+    """Letters of text in messages, with what a chat template writes around each."""
+    return sum(MESSAGE_LETTERS + len(part.text or "") for message in messages for part in message.parts)
 
 
 def _said(turn: TurnRecord) -> str:
     return turn.call.said if turn.parsed else cut(turn.call.said, UNPARSED_LETTERS) or "(nothing)"
+
+
+def _said_shortly(turn: TurnRecord) -> str:
+    arguments = {name: value for name, value in json.loads(turn.arguments or "{}").items() if value not in (None, "")}
+    said = {"observation": turn.observation} if turn.observation else {}
+    told = said | {"action": {"tool": turn.tool, **arguments}}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
 def _chat(said: Sequence[str], results: Sequence[str]) -> list[ShownMessage]:
@@ -90,15 +104,23 @@ def _with_notes(opening: Sequence[ShownMessage], notes: Sequence[str]) -> list[S
     return [*before, last.model_copy(update={"parts": (*last.parts, told)})]
 
 
-def _without_middle(text: str, over: int) -> str:
-    """The text without so many letters, whole lines of them; its last lines say what to do, and stay."""
+def _shorten_longest(results: Sequence[str], over: int, least: int) -> list[str] | None:
+    """The results without so many letters, all taken from the longest; None where too little of it would be left."""
+    longest = max(results, key=len, default="")
+    if len(longest) - over < least:
+        return None
+    return [_shorten(text, over) if text is longest else text for text in results]
+
+
+def _shorten(text: str, over: int) -> str:
+    """The text without so many letters, in whole lines where it can be; its last lines say what to do, and stay."""
     lines = text.split("\n")
-    kept, at = list(lines), len(lines) - 3
-    while over > 0 and at > 0:
-        over -= len(kept[at]) + 1
-        del kept[at]
-        at -= 1
-    return "\n".join(kept)
+    ends = 2 if len(lines) > 2 else 1
+    head = "\n".join(lines[:-ends])
+    head = head[: max(0, len(head) - over)]
+    if "\n" in head:
+        head = head[: head.rindex("\n")]
+    return "\n".join([head, *lines[-ends:]])
 
 
 def _message(role: str, text: str) -> ShownMessage:
