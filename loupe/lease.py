@@ -119,6 +119,15 @@ class Lease:
                 "committed."
             )
 
+    def renew(self) -> None:
+        """Write a new heartbeat now; the lease does it by itself every third of its time to live.
+
+        Raises LeaseLost where it has another holder, or StorageError.
+        """
+        with self._writing:
+            if not self._stop.is_set():
+                self._write(self._record)
+
     def release(self) -> None:
         """Let others take the lease at once. Where that fails, it runs out by itself."""
         self._stop.set()
@@ -140,9 +149,7 @@ class Lease:
     def _beat(self) -> None:
         while not self._stop.wait(self._record.ttl_s / 3):
             try:
-                with self._writing:
-                    if not self._stop.is_set():
-                        self._write(self._record)
+                self.renew()
             except LeaseError as error:
                 logger.error("%s", error)
                 return
