@@ -1,0 +1,97 @@
+"""What runs inside a replica of a model, and how the front asks it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+from loupe.config import ChatModel, EmbedderModel
+from loupe.embedding import Vectors, open_embedder
+from loupe.engines.open import open_engine
+from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, RayServeException
+
+from serving.errors import ApiError
+
+FAILURES_IN_A_ROW = 5
+"""After which a replica calls itself unhealthy: a GPU that lost its mind fails every request from then on."""
+EMBED_BATCH = 32
+"""Requests for vectors that are answered together."""
+
+
+class ChatReplica:
+    """An engine in a replica. The engine batches what is asked at the same time."""
+
+    def __init__(self, model: ChatModel) -> None:
+        self._engine = open_engine(model)
+        self._failures = 0
+
+    async def answer(self, request: ChatRequest) -> Reply:
+        """Answer one request. Raises EngineError where that is not possible."""
+        try:
+            reply = await self._engine.chat(request)
+        except RequestError:
+            raise
+        except EngineError:
+            self._failures += 1
+            raise
+        self._failures = 0
+        return reply
+
+    async def check_health(self) -> None:
+        """Serve replaces a replica whose check raises."""
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise RuntimeError(f"the last {self._failures} requests failed")
+
+
+class EmbeddingReplica:
+    """An embedder in a replica."""
+
+    def __init__(self, model: EmbedderModel) -> None:
+        self._embedder = open_embedder(model)
+
+    @serve.batch(max_batch_size=EMBED_BATCH, batch_wait_timeout_s=0.005)
+    async def embed(self, requests: list[list[str]]) -> list[Vectors]:
+        """Unit vectors of each request's texts, [texts, dimensions]."""
+        vectors = self._embedder.embed([text for texts in requests for text in texts])
+        return np.split(vectors, np.cumsum([len(texts) for texts in requests])[:-1])
+
+
+class Deployed:
+    """The deployment of a model, seen from the front: an engine like any other."""
+
+    def __init__(self, name: str, handle: Any) -> None:
+        self._name = name
+        self._handle = handle
+
+    async def chat(self, request: ChatRequest) -> Reply:
+        """Answer one request. Raises EngineError, or ApiError 429 where too many wait already."""
+        async with ray_errors(self._name):
+            reply: Reply = await self._handle.options(session_id=request.session).answer.remote(request)
+            return reply
+
+    async def embed(self, texts: list[str]) -> Vectors:
+        """Unit vectors, [texts, dimensions]. Raises as `chat` does."""
+        async with ray_errors(self._name):
+            vectors: Vectors = await self._handle.embed.remote(texts)
+            return vectors
+
+    async def close(self) -> None:
+        """Serve ends replicas itself."""
+
+
+@asynccontextmanager
+async def ray_errors(name: str) -> AsyncIterator[None]:
+    """Ray's errors as ours. A replica that died is not asked for again here: the client asks again, by status 503."""
+    try:
+        yield
+    except BackPressureError as error:
+        raise ApiError(429, f"too many requests wait for {name!r}", code="overloaded", retry_after=1) from error
+    except RayTaskError as error:
+        if isinstance(error.cause, EngineError | ApiError):
+            raise error.cause from None
+        raise EngineError(f"{type(error.cause).__name__} in its replica") from error
+    except (RayError, RayServeException) as error:
+        raise UnavailableError(f"its replica was lost ({type(error).__name__})") from error

@@ -1,0 +1,182 @@
+"""From the OpenAI API to an engine's request, and from its reply back. Pure functions."""
+
+import base64
+import binascii
+import io
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from loupe.config import Serving
+from loupe.embedding import Vectors
+from loupe.engines.protocol import ChatRequest, Reply
+from PIL import Image as Picture
+from PIL import UnidentifiedImageError
+from schemas.messages import Image, Message, Part, Text
+
+from serving.bodies import ChatBody, ChatMessage, EmbeddingBody, ImagePart, ObjectFormat, SchemaFormat
+from serving.errors import ApiError, bad_request
+
+JPEG_URL = "data:image/jpeg;base64,"
+SCHEMA_LETTERS = 65_536
+SCHEMA_DEPTH = 64
+"""A schema becomes a grammar in a compiler that was not written for strangers: what it is given is bounded."""
+PIECE_LETTERS = 24
+"""Of a reply in one event of a stream."""
+
+Json = dict[str, Any]
+
+
+def chat_request(body: ChatBody, limits: Serving, session: str = "") -> ChatRequest:
+    """The request that a body stands for. Raises ApiError for what breaks a limit or cannot be read."""
+    images = sum(isinstance(part, ImagePart) for message in body.messages for part in _parts(message))
+    if images > limits.images:
+        raise bad_request(f"the request has {images} images, and {limits.images} are the most", "messages")
+    return ChatRequest(
+        messages=tuple(_message(message, limits.pixels) for message in body.messages),
+        schema=_schema(body),
+        max_tokens=body.max_completion_tokens or body.max_tokens or 512,
+        temperature=body.temperature,
+        logprobs=body.logprobs,
+        session=session,
+    )
+
+
+def _parts(message: ChatMessage) -> list[Any]:
+    return message.content if isinstance(message.content, list) else []
+
+
+def _message(message: ChatMessage, pixels: int) -> Message:
+    role = "system" if message.role == "developer" else message.role
+    if isinstance(message.content, str):
+        return Message(role=role, content=message.content)
+    parts: list[Part] = [
+        read_image(part.image_url.url, pixels) if isinstance(part, ImagePart) else Text(text=part.text)
+        for part in message.content
+    ]
+    return Message(role=role, content=tuple(parts))
+
+
+def read_image(url: str, pixels: int) -> Image:
+    """The picture in a data URL. Its key is a digest of it: a client cannot name one picture as another.
+
+    Raises ApiError for any other address (nothing is ever fetched), for what is no JPEG, and above `pixels`.
+    """
+    if not url.startswith(JPEG_URL):
+        raise bad_request(f"an image is sent as {JPEG_URL}...; this server fetches nothing", "messages")
+    try:
+        jpeg = base64.b64decode(url.removeprefix(JPEG_URL), validate=True)
+        with Picture.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+            width, height = picture.size
+    except binascii.Error as error:
+        raise bad_request(f"an image is not base64: {error}", "messages") from error
+    except (UnidentifiedImageError, Picture.DecompressionBombError, OSError, SyntaxError) as error:
+        raise bad_request("an image is not a JPEG that can be read", "messages") from error
+    if width * height > pixels:
+        raise bad_request(f"an image has {width} x {height} pixels, and {pixels} are the most", "messages")
+    return Image(jpeg=jpeg, key=sha256(jpeg).hexdigest()[:32])
+
+
+def _schema(body: ChatBody) -> Json | None:
+    match body.response_format:
+        case ObjectFormat():
+            return {"type": "object"}
+        case SchemaFormat(json_schema=named):
+            _check_schema(named.json_schema)
+            return named.json_schema
+    return None
+
+
+def _check_schema(schema: Json) -> None:
+    level: list[Any] = [schema]
+    for _ in range(SCHEMA_DEPTH):
+        level = [part for parent in level for part in _children(parent)]
+    if level:
+        raise bad_request(f"the schema is nested deeper than {SCHEMA_DEPTH} levels", "response_format")
+    if len(json.dumps(schema)) > SCHEMA_LETTERS:
+        raise bad_request(f"the schema has more than {SCHEMA_LETTERS} characters", "response_format")
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return node if isinstance(node, list) else []
+
+
+# Replies
+
+
+def completion(reply: Reply, model: str, name: str, created: int, *, token_ids: bool = False) -> Json:
+    """A chat completion. `name` is its id, `created` in seconds since 1970."""
+    message = {"role": "assistant", "content": reply.text, "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason, "logprobs": _logprobs(reply)}
+    if token_ids:
+        choice["token_ids"] = None if reply.token_ids is None else list(reply.token_ids)
+    head = {"id": name, "object": "chat.completion", "created": created, "model": model}
+    return {**head, "choices": [choice], "usage": usage(reply)}
+
+
+def chunks(
+    reply: Reply, model: str, name: str, created: int, *, with_usage: bool = False, token_ids: bool = False
+) -> Iterator[Json]:
+    """The chunks of a stream, in order: the role, the text in pieces, the end, and the usage if it is wanted.
+
+    Log-probabilities come with the end, all at once.
+    """
+    head = {"id": name, "object": "chat.completion.chunk", "created": created, "model": model}
+
+    def chunk(delta: Json, **more: Any) -> Json:
+        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None, "logprobs": None, **more}]}
+
+    yield chunk({"role": "assistant", "content": ""})
+    for start in range(0, len(reply.text), PIECE_LETTERS):
+        yield chunk({"content": reply.text[start : start + PIECE_LETTERS]})
+    ids = {"token_ids": list(reply.token_ids)} if token_ids and reply.token_ids else {}
+    yield chunk({}, finish_reason=reply.finish_reason, logprobs=_logprobs(reply), **ids)
+    if with_usage:
+        yield {**head, "choices": [], "usage": usage(reply)}
+
+
+def usage(reply: Reply) -> Json:
+    """The tokens of a reply."""
+    prompt, written = reply.usage.prompt_tokens, reply.usage.completion_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+
+
+def _logprobs(reply: Reply) -> Json | None:
+    if reply.logprobs is None:
+        return None
+    tokens = reply.tokens or ("",) * len(reply.logprobs)
+    content = [
+        {"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": []}
+        for token, logprob in zip(tokens, reply.logprobs, strict=True)
+    ]
+    return {"content": content, "refusal": None}
+
+
+def embeddings(vectors: Vectors, body: EmbeddingBody, model: str) -> Json:
+    """The answer with vectors of shape [texts, dimensions]. Embedders count no tokens: usage is 0.
+
+    Raises ApiError where another number of dimensions was asked for.
+    """
+    if body.dimensions not in (None, vectors.shape[1]):
+        raise bad_request(f"{model!r} gives vectors of {vectors.shape[1]} numbers", "dimensions")
+    data = [
+        {"object": "embedding", "index": index, "embedding": _vector(vector, body.encoding_format)}
+        for index, vector in enumerate(vectors)
+    ]
+    return {"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+
+
+def _vector(vector: Any, encoding: str) -> list[float] | str:
+    if encoding == "base64":
+        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    numbers: list[float] = vector.tolist()
+    return numbers
+
+
+def no_model(name: str, known: list[str]) -> ApiError:
+    """Status 404 for a model that is not there."""
+    names = ", ".join(known) or "none"
+    return ApiError(404, f"there is no model {name!r} here; there are: {names}", code="model_not_found", param="model")
