@@ -34,7 +34,10 @@ WIDTH, HEIGHT = SIZE
 MIXES = {
     "captions": Mix(captions=16, shares={"nothing": 0.85, "ask 1": 0.15}, easy=150),
     "texts": Mix(captions=0, fresh=0, shares={"copy": 0.35, "find": 0.3, "chunk": 0.2, "film": 0.15}),
-    "all": Mix(captions=6, shares={"ask 1": 0.1, "ask 2-4": 0.2, "ask 5-16": 0.2, "chunk": 0.3, "film": 0.2}),
+    "all": Mix(
+        captions=4,
+        shares={"ask 1": 0.05, "ask 2-4": 0.15, "ask 5-16": 0.15, "find": 0.1, "chunk": 0.4, "film": 0.15},
+    ),
 }
 """What the decoder learns, phase by phase."""
 
