@@ -133,12 +133,13 @@ class Cast:
         critic_vlm: Script = (),
         critic_settings: dict[str, Any] | None = None,
         clock: Callable[[], float] = lambda: 0.0,
+        root: str | None = None,
         **answer: Any,
     ) -> None:
         scripts = {"reasoner": reasoner, "vlm": vlm, "critic": critic, "critic_vlm": critic_vlm}
         self.engines = {role: ScriptedEngine(script) for role, script in scripts.items()}
         settings = config(critic=critic_settings or {"mode": "off"}, **answer)
-        self.desk = Desk(library, WordEmbedder(), self.engines, settings, run="r1", clock=clock)
+        self.desk = Desk(library, WordEmbedder(), self.engines, settings, run="r1", root=root, clock=clock)
 
     async def play(self, question: Question, policy: str = "retrieval_critic") -> Trace:
         return await rollout(self.desk, POLICIES[policy], question)

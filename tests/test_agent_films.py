@@ -1,10 +1,13 @@
 """Questions about several films or all of them, and the policies that do not choose."""
 
+from pathlib import Path
+
 import pytest
 
 from loupe.agent.films import Films, UnknownFilm
 from loupe.agent.policies import find_policy
 from loupe.config import ConfigError
+from loupe.engines.scripted import ScriptedEngine
 from loupe.library import Library
 from tests.agent_scene import (
     Cast,
@@ -20,6 +23,7 @@ from tests.agent_scene import (
     small_library,
     vlm,
 )
+from tests.index_scene import bars, film
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,33 @@ async def test_films_are_read_once_and_shared(library: Library) -> None:
     for _ in range(2):
         with pytest.raises(UnknownFilm, match=r"'x\.mp4'"):
             await films.get("x.mp4")
+
+
+# Films that were never indexed
+
+
+async def test_a_film_that_is_not_indexed_is_decoded_where_it_lies(library: Library, tmp_path: Path) -> None:
+    film(tmp_path / "new" / "e.mp4", 4)
+    asked = question(video="new/e.mp4")
+    cast = Cast(library, reasoner=[cues(), search("a cat"), ask(times=[1, 3]), answer("A", [3])], root=str(tmp_path))
+    cast.engines["vlm"] = ScriptedEngine([vlm("bars")])
+    trace = await cast.play(asked)
+    assert trace.status == "answered"
+    assert trace.turns[1].result.startswith("Nothing was found")
+    assert [(one.ts_ms, one.source) for one in trace.turns[2].media] == [(1000, "decode"), (3000, "decode")]
+    assert [bars(jpeg) for jpeg in pictures_of(cast.engines["vlm"].requests[0])] == [10, 30]
+    assert trace.evidence[0].lineage == trace.turns[2].media[0].lineage
+    passive = Cast(library, vlm=[vlm("A")], passive_frames=2, root=str(tmp_path))
+    assert (await passive.play(asked, "passive")).answer == "A"
+    assert [bars(jpeg) for jpeg in pictures_of(passive.engines["vlm"].requests[0])] == [0, 30]
+
+
+async def test_a_film_that_is_nowhere_or_broken_fails_its_question(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    for video in ("nowhere.mp4", "broken.mp4"):
+        trace = await Cast(library, root=str(tmp_path)).play(question(video=video))
+        assert trace.status == "failed"
+        assert f"the film '{video}' is neither in the database nor to be read" in (trace.error or "")
 
 
 # Policies that do not choose

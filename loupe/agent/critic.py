@@ -52,7 +52,7 @@ async def review(scene: Scene, claim: Claim) -> VerdictRecord:
     """Judge an answer. A critic that gives no verdict leaves the answer as it is; the record says why."""
     try:
         verdict, media, problem = await _judge(scene, claim)
-    except EngineError as error:
+    except (EngineError, ToolError) as error:
         verdict, media, problem = None, (), str(error)
     return VerdictRecord(
         round=claim.round,

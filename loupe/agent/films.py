@@ -1,4 +1,7 @@
-"""What is known of a film before anybody looks at it: its times, captions, summary and logs."""
+"""What is known of a film before anybody looks at it: its times, captions, summary and logs.
+
+A film that was never indexed has times alone, and its frames are decoded when somebody wants to see them.
+"""
 
 import asyncio
 from bisect import bisect_left, bisect_right
@@ -7,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from loupe.config import CaptionField
-from loupe.library import Library
+from loupe.config import CaptionField, Index, digest
+from loupe.library import Library, StoredFrame
 from loupe.library.tables import Row
+from loupe.media import MediaError, encode_jpeg, probe, sample_frames
+from loupe.storage import StorageError, join, open_seekable, stat
 from loupe.summarizing import LOGS
-from loupe.timeline import linspace_ms
+from loupe.timeline import grid, linspace_ms
 from schemas.outputs import FrameCaption
 
 
@@ -65,13 +70,14 @@ class Film:
     """In order of time."""
     captions: tuple[Caption, ...]
     """In order of time, one a frame."""
+    times_ms: tuple[int, ...]
+    """The frames that there are, in order."""
     parts: dict[int, Part]
     """By chunk_index."""
-
-    @cached_property
-    def times_ms(self) -> list[int]:
-        """The frames that there are."""
-        return [caption.ts_ms for caption in self.captions]
+    decoded_from: str | None = None
+    """Where the file is, of a film that was never indexed."""
+    lineage: str = ""
+    """Of such a film: its object and the sampler."""
 
     def before(self, limit_ms: int | None) -> "Film":
         """The film up to a time: what tells of anything later is gone, the summary of the whole first of all."""
@@ -84,6 +90,7 @@ class Film:
             summary=" ".join(seen[index].summary for index in sorted(seen)),
             log=tuple(line for line in self.log if line.end_ms <= limit_ms),
             captions=tuple(caption for caption in self.captions if caption.ts_ms < limit_ms),
+            times_ms=tuple(ts_ms for ts_ms in self.times_ms if ts_ms < limit_ms),
             parts={index: part for index, part in self.parts.items() if part.start_ms < limit_ms},
         )
 
@@ -95,21 +102,22 @@ class Film:
 
     def between(self, start_ms: int, end_ms: int, count: int) -> list[int]:
         """Times of at most `count` frames in [start, end], evenly apart."""
-        inside = self.times_ms[bisect_left(self.times_ms, start_ms) : bisect_right(self.times_ms, end_ms)]
+        inside = list(self.times_ms[bisect_left(self.times_ms, start_ms) : bisect_right(self.times_ms, end_ms)])
         if len(inside) <= count:
             return inside
         return [inside[at] for at in linspace_ms(0, len(inside) - 1, count)]
 
     def caption_at(self, ts_ms: int) -> Caption:
         """The caption of a frame, by its time. Raises KeyError where there is none."""
-        at = bisect_left(self.times_ms, ts_ms)
-        if at == len(self.captions) or self.captions[at].ts_ms != ts_ms:
-            raise KeyError(f"{self.video_id} has no frame at {ts_ms} ms")
-        return self.captions[at]
+        return self._captions_by_time[ts_ms]
 
     def lineage_at(self, ts_ms: int) -> str:
         """What a frame was made from, by its time."""
-        return self.parts[self.caption_at(ts_ms).chunk_index].lineage
+        return self.lineage or self.parts[self.caption_at(ts_ms).chunk_index].lineage
+
+    @cached_property
+    def _captions_by_time(self) -> dict[int, Caption]:
+        return {caption.ts_ms: caption for caption in self.captions}
 
     def log_near(self, times_ms: Sequence[int], count: int) -> list[LogLine]:
         """The log lines that lie nearest to some times, in order of time."""
@@ -134,11 +142,44 @@ def load_film(library: Library, video_id: str) -> Film:
         summary=row["summary"] or "",
         log=_log(row),
         captions=captions,
+        times_ms=tuple(caption.ts_ms for caption in captions),
         parts={
             index: Part(marker.start_ms, marker.end_ms, marker.lineage, summaries.get(index, ""))
             for index, marker in markers.items()
         },
     )
+
+
+def unindexed_film(root: str, video_id: str, index: Index) -> Film:
+    """A film below a library's root that the database does not hold. Raises UnknownFilm."""
+    uri = join(root, video_id)
+    try:
+        entry = stat(uri)
+        with open_seekable(uri) as file:
+            info = probe(file)
+    except (StorageError, MediaError) as error:
+        raise UnknownFilm(
+            f"the film {video_id!r} is neither in the database nor to be read at {uri}: {error}"
+        ) from error
+    return Film(
+        video_id=video_id,
+        duration_ms=info.duration_ms,
+        summary="",
+        log=(),
+        captions=(),
+        times_ms=tuple(grid(0, info.duration_ms, index.fps)),
+        parts={},
+        decoded_from=uri,
+        lineage=digest(entry.etag, entry.size, index.fps, index.long_side, index.jpeg_quality),
+    )
+
+
+def decode_frames(film: Film, times_ms: Sequence[int], index: Index) -> list[StoredFrame]:
+    """Frames of a film that was never indexed, as the index would have stored them. Raises MediaError, StorageError."""
+    assert film.decoded_from is not None
+    with open_seekable(film.decoded_from) as file:
+        sampled = sample_frames(file, sorted(times_ms), long_side=index.long_side, decoder=index.decoder)
+        return [StoredFrame(one.ts_ms, one.pts_ms, encode_jpeg(one.rgb, index.jpeg_quality)) for one in sampled]
 
 
 def _caption(row: Row) -> Caption:
@@ -153,10 +194,15 @@ def _log(row: Row) -> tuple[LogLine, ...]:
 
 
 class Films:
-    """Films that questions share: each is read once, and the least recently asked for go first."""
+    """Films that questions share: each is read once, and the least recently asked for go first.
 
-    def __init__(self, library: Library, keep: int = 64) -> None:
+    Films that the database does not hold are looked for below `root`, a folder or s3:// prefix.
+    """
+
+    def __init__(self, library: Library, root: str | None = None, index: Index | None = None, keep: int = 64) -> None:
         self._library = library
+        self._root = root
+        self._index = index or Index()
         self._keep = keep
         self._held: OrderedDict[str, asyncio.Task[Film]] = OrderedDict()
 
@@ -180,6 +226,8 @@ class Films:
             return load_film(self._library, video)
         except UnknownFilm:
             uris = {row["uri"]: video_id for video_id, row in self._library.videos().items()}
-            if video not in uris:
+            if video in uris:
+                return load_film(self._library, uris[video])
+            if self._root is None:
                 raise
-            return load_film(self._library, uris[video])
+            return unindexed_film(self._root, video.removeprefix(self._root.rstrip("/") + "/"), self._index)

@@ -83,10 +83,11 @@ async def rollout(desk: Desk, policy: Policy, question: Question) -> Trace:
     began, date = desk.clock(), datetime.now(UTC)
     try:
         scene = await open_scene(desk, question)
-    except UnknownFilm as error:
+        opening = scene.shown(await policy.opening(scene))
+    except (UnknownFilm, ToolError) as error:  # no such film, or one that the policy cannot even begin with
         return failed(desk, policy, question, str(error), date)
     run = Rollout(scene, policy)
-    run.opening = with_steps(scene.shown(await policy.opening(scene)), run.tell_steps())
+    run.opening = with_steps(opening, run.tell_steps())
     while run.status is None:
         await take_turn(run)
     return record(run, date, desk.clock() - began)

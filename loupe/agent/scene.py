@@ -12,16 +12,18 @@ from PIL import Image as Picture
 
 from loupe import prompts
 from loupe.agent.budget import Spent
-from loupe.agent.films import Film, Films
+from loupe.agent.films import Film, Films, decode_frames
 from loupe.agent.tool import ToolError
 from loupe.config import Answer, Config, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
 from loupe.engines.open import open_engine
 from loupe.engines.protocol import ChatRequest, Engine, EngineError, Reply
-from loupe.library import Library
+from loupe.library import Library, StoredFrame
 from loupe.library.search import Hit, LevelName
+from loupe.media import MediaError
 from loupe.prompts import Prompt
+from loupe.storage import StorageError
 from schemas.messages import Image, Message, Part, Text
 from schemas.questions import Question
 from schemas.traces import Call, Limit, MediaRef, ShownMessage, ShownPart, prompt_hash
@@ -40,6 +42,8 @@ class Desk:
     config: Config
     run: str
     """Which run of the questions this is: part of every trace's id."""
+    root: str | None = None
+    """Folder or s3:// prefix of films, for those that the database does not hold."""
     clock: Callable[[], float] = time.monotonic
     spent: Spent = field(init=False)
     """By all questions together."""
@@ -50,7 +54,12 @@ class Desk:
     @cached_property
     def films(self) -> Films:
         """The films that questions share."""
-        return Films(self.library)
+        return Films(self.library, self.root, self.config.index)
+
+    @cached_property
+    def prompts(self) -> dict[str, Prompt]:
+        """Prompts of the config's set that were asked for."""
+        return {}
 
     @cached_property
     def config_hash(self) -> str:
@@ -67,11 +76,13 @@ class Desk:
         await asyncio.gather(*(engine.close() for engine in self.engines.values()))
 
 
-def open_desk(config: Config, library: Library, embedder: Embedder, roles: Sequence[Role], run: str) -> Desk:
+def open_desk(
+    config: Config, library: Library, embedder: Embedder, roles: Sequence[Role], run: str, root: str | None = None
+) -> Desk:
     """A desk with the engines of these roles; roles that share a model share its engine. Raises ConfigError."""
     models = {config.roles.get(role, role): config.chat_model(role) for role in roles}
     engines = {name: open_engine(model) for name, model in models.items()}
-    return Desk(library, embedder, engines, config, run)
+    return Desk(library, embedder, engines, config, run, root)
 
 
 def transcript_id(desk: Desk, question: Question) -> str:
@@ -121,9 +132,11 @@ class Scene:
 
     def load(self, name: str) -> Prompt:
         """A prompt of the config's set."""
-        if name not in self.used:
-            self.used[name] = prompts.load(self.desk.config.prompts, name)
-        return self.used[name]
+        known = self.desk.prompts
+        if name not in known:
+            known[name] = prompts.load(self.desk.config.prompts, name)
+        self.used[name] = known[name]
+        return known[name]
 
     # Films
 
@@ -148,8 +161,14 @@ class Scene:
         return sorted(ts_ms for ts_ms in nearest if ts_ms is not None)
 
     async def frames(self, film: Film, times_ms: Sequence[int]) -> list[Frame]:
-        """The film's frames with these keys, in order of time; those that are not there are left out."""
-        stored = await asyncio.to_thread(self.desk.library.frames, film.video_id, times_ms)
+        """The film's frames with these keys, in order of time; those that are not there are left out.
+
+        Raises ToolError where the film has to be decoded and cannot be.
+        """
+        try:
+            stored = await asyncio.to_thread(self._stored, film, times_ms)
+        except (MediaError, StorageError) as error:
+            raise ToolError(f"The frames cannot be decoded: {error}") from error
         found = []
         for one in stored:
             with Picture.open(io.BytesIO(one.jpeg), formats=["JPEG"]) as picture:
@@ -161,11 +180,16 @@ class Scene:
                 pts_ms=one.pts_ms,
                 width=width,
                 height=height,
-                source="table",
+                source="decode" if film.decoded_from else "table",
                 lineage=lineage,
             )
             found.append(self._known(media, Image(jpeg=one.jpeg, key=f"{film.video_id}@{one.ts_ms}/{lineage}")))
         return found
+
+    def _stored(self, film: Film, times_ms: Sequence[int]) -> list[StoredFrame]:
+        if film.decoded_from:
+            return decode_frames(film, times_ms, self.desk.config.index)
+        return self.desk.library.frames(film.video_id, times_ms)
 
     def _known(self, media: MediaRef, image: Image) -> Frame:
         self._pictures[media] = image
