@@ -156,13 +156,19 @@ ChatModel = LocalModel | OpenAIModel | VllmModel | ScriptedModel | FieldsModel
 AnyModel = Annotated[ChatModel | EmbedderModel, Field(discriminator="engine")]
 
 
-class Stage(Section):
-    """What one stage of a job may take of the cluster."""
+class Actors(Section):
+    """What the actors of a job's stage may take of the cluster."""
 
     cpus: float = Field(default=1.0, ge=0)
+    """Of one actor, as are the GPUs."""
     gpus: float = Field(default=0.0, ge=0)
     actors_min: int = Field(default=1, ge=1)
     actors_max: int = Field(default=1, ge=1)
+
+
+class Stage(Actors):
+    """One stage of the index job."""
+
     chunks_in_flight: int = Field(default=2, ge=1)
     """Chunks that one actor works on at a time (describe), or that one call takes (store)."""
 
@@ -266,6 +272,23 @@ class Budget(Section):
     """US dollars."""
 
 
+class AnswerJob(Actors):
+    """How the batch job works; none of it decides about an answer."""
+
+    questions: str = "data/demo/questions.parquet"
+    output: str = "data/demo/results"
+    questions_in_flight: int = Field(default=256, ge=1)
+    """That one actor works on at a time."""
+    commit_questions: int = Field(default=512, ge=1)
+    """Answers in a file, about; and fewer where `commit_seconds` have passed."""
+    commit_seconds: float = Field(default=30, gt=0)
+    """The job that dies loses the answers of so many seconds, or of a twentieth of its time where that is more."""
+    progress_seconds: float = Field(default=30, gt=0)
+    lease_seconds: float = Field(default=60, gt=0)
+    front: str | None = None
+    """Address of the served models (http://127.0.0.1:8000/v1), where the job asks them and opens no engine itself."""
+
+
 class Answer(Section):
     """How questions are answered."""
 
@@ -292,7 +315,11 @@ class Answer(Section):
     """Of one question."""
     job_budget: Budget = Budget()
     """Of all questions of a job."""
+    job: AnswerJob = AnswerJob()
 
+
+OF_A_MODEL = {"engine", "source", "model", "extra_body", "dtype", "engine_kwargs", "query_prefix", "dimensions"}
+"""What decides about a model's replies; the rest says where and how fast it runs, and what it costs."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -359,6 +386,16 @@ class Config(Section):
         model = self._model("embedder")
         assert isinstance(model, EmbedderModel)  # _roles_name_models
         return model
+
+    def of_an_answer(self) -> dict[str, Any]:
+        """All that decides about an answer: not where things lie, how fast they run, or what a job may spend."""
+        roles = {role: name for role, name in sorted(self.roles.items()) if role not in ("captioner", "summarizer")}
+        return {
+            "prompts": self.prompts,
+            "roles": roles,
+            "models": {name: self.models[name].model_dump(mode="json", include=OF_A_MODEL) for name in roles.values()},
+            "answer": self.answer.model_dump(mode="json", exclude={"job", "job_budget"}),
+        }
 
     def cost(self, usage: Usage, role: Role) -> float:
         """US dollars, by the price of the model that has the role."""

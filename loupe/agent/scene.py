@@ -64,7 +64,7 @@ class Desk:
     @cached_property
     def config_hash(self) -> str:
         """Of all that decides about an answer."""
-        return digest(self.config.model_dump(mode="json"))
+        return digest(self.config.of_an_answer())
 
     @property
     def answer(self) -> Answer:
