@@ -307,6 +307,8 @@ class Answer(Section):
     """That a model may write in a turn; the next two of the VLM's answer and of the critic."""
     ask_tokens: int = Field(default=512, ge=16)
     verdict_tokens: int = Field(default=512, ge=16)
+    temperature: float = Field(default=0.0, ge=0)
+    """Of the turns: above 0 where several rollouts of a question are to differ."""
     logprobs: bool = False
     """Keep token ids and log-probabilities in the traces, where the engines give them."""
     critic: Critic = Critic()
