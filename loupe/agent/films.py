@@ -107,13 +107,13 @@ class Film:
             return inside
         return [inside[at] for at in linspace_ms(0, len(inside) - 1, count)]
 
-    def caption_at(self, ts_ms: int) -> Caption:
-        """The caption of a frame, by its time. Raises KeyError where there is none."""
-        return self._captions_by_time[ts_ms]
+    def caption_at(self, ts_ms: int) -> Caption | None:
+        """The caption of a frame, by its time."""
+        return self._captions_by_time.get(ts_ms)
 
     def lineage_at(self, ts_ms: int) -> str:
-        """What a frame was made from, by its time."""
-        return self.lineage or self.parts[self.caption_at(ts_ms).chunk_index].lineage
+        """What a frame of `times_ms` was made from."""
+        return self.lineage or self.parts[self._captions_by_time[ts_ms].chunk_index].lineage
 
     @cached_property
     def _captions_by_time(self) -> dict[int, Caption]:
@@ -199,7 +199,7 @@ class Films:
     Films that the database does not hold are looked for below `root`, a folder or s3:// prefix.
     """
 
-    def __init__(self, library: Library, root: str | None = None, index: Index | None = None, keep: int = 64) -> None:
+    def __init__(self, library: Library, root: str | None = None, index: Index | None = None, keep: int = 16) -> None:
         self._library = library
         self._root = root
         self._index = index or Index()

@@ -107,8 +107,9 @@ async def take_turn(run: Rollout) -> None:
     prompt = view.prompt(run.opening, run.turns, view.settings_of(scene.settings.shown))
     request = run.policy.form.request(scene, scene.real(prompt), tools)
     unparsed = trailing([not turn.parsed for turn in run.turns])
+    temperature = max(scene.settings.temperature, TEMPERATURES[unparsed])
     try:
-        reply = await scene.chat(run.policy.role, replace(request, temperature=TEMPERATURES[unparsed]))
+        reply = await scene.chat(run.policy.role, replace(request, temperature=temperature))
     except EngineError as error:
         give_up(run, None, error)
         return

@@ -6,6 +6,7 @@ Of several films only the first, which the search found best, is shown: time sta
 from loupe.agent.opening import question_text
 from loupe.agent.policy import ANSWER, ONE_SHOT, Policy
 from loupe.agent.scene import Scene
+from loupe.agent.tool import ToolError
 from loupe.asking import ask_request
 from schemas.messages import Message
 
@@ -14,6 +15,8 @@ async def _opening(scene: Scene) -> tuple[Message, ...]:
     film = scene.films[0]
     times = film.between(0, film.duration_ms, scene.settings.passive_frames)
     frames = [(frame.media.ts_ms / 1000, frame.image) for frame in await scene.frames(film, times)]
+    if not frames:
+        raise ToolError(f"{film.video_id} has no frames")
     return ask_request(question_text(scene), frames, scene.load("ask")).messages
 
 

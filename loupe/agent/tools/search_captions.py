@@ -61,9 +61,13 @@ async def search_captions(
 
 
 def as_told(scene: Scene, film: Film, hits: Sequence[Hit]) -> list[Hit]:
-    """Hits of frames with those fields of their captions that the config shows."""
+    """Hits of frames with those fields of their captions that the config shows.
+
+    A hit that was indexed after the film was read stays as it was found.
+    """
     fields = scene.settings.shown.caption_fields
-    return [replace(hit, text=film.caption_at(hit.start_ms).text(fields)) for hit in hits]
+    captions = [(hit, film.caption_at(hit.start_ms)) for hit in hits]
+    return [replace(hit, text=caption.text(fields)) if caption else hit for hit, caption in captions]
 
 
 def by_similarity(hits: Sequence[Hit], gap_ms: int) -> list[FilmCluster]:
