@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from loupe.engines.asking import ask
 from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
 from loupe.prompts import Prompt
+from loupe.untrusted import as_data
 from schemas.messages import Message, Usage
 from schemas.outputs import ChunkSummary, FrameCaption, LogEntry, VideoSummary
 
@@ -44,8 +45,8 @@ def chunk_summary_request(
     max_tokens: int = 256,
 ) -> ChatRequest:
     """Ask for the summary of one chunk from its captions and spoken lines, each with its time in seconds."""
-    shown = [f"[{seconds:.1f}] {text}" for seconds, text in told(captions)]
-    shown += [f'[{seconds:.1f}] spoken: "{text}"' for seconds, text in lines]
+    shown = [f"[{seconds:.1f}] {as_data(text)}" for seconds, text in told(captions)]
+    shown += [f'[{seconds:.1f}] spoken: "{as_data(text)}"' for seconds, text in lines]
     return ChatRequest(
         messages=(Message(role="user", content=prompt.fill(captions="\n".join(shown))),),
         schema=ChunkSummary.model_json_schema(),
@@ -65,7 +66,7 @@ def video_summary_request(
     parts: Sequence[tuple[float, float, str]], prompt: Prompt, *, max_tokens: int = 2048
 ) -> ChatRequest:
     """Ask for the summary and logs of consecutive parts of a film, each as (start s, end s, summary)."""
-    shown = "\n".join(f"[{start:.1f}-{end:.1f}] {text}" for start, end, text in parts)
+    shown = "\n".join(f"[{start:.1f}-{end:.1f}] {as_data(text)}" for start, end, text in parts)
     return ChatRequest(
         messages=(Message(role="user", content=prompt.fill(summaries=shown)),),
         schema=VideoSummary.model_json_schema(),
