@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from loupe.agent.view import ViewError, prompt_of
-from loupe.engines.protocol import EngineError
+from loupe.engines.protocol import EngineError, Reply
 from loupe.library import Library
-from schemas.results import answer_row
-from schemas.traces import Trace
+from schemas.messages import Usage
+from schemas.results import ANSWERS, answer_row
+from schemas.traces import TRACES, Trace
 from tests.agent_scene import (
     HEIGHT,
     WIDTH,
@@ -383,6 +387,31 @@ async def test_the_row_of_an_answer_adds_up(library: Library) -> None:
     assert row["prompt_tokens"] == sum(one["prompt_tokens"] for one in row["spent"])
     assert row["cost"] == pytest.approx((row["prompt_tokens"] + 2 * row["completion_tokens"]) / 1e6)
     assert {one["prompt"] for one in row["prompts"]} >= {"full/retrieval_critic", "full/ask", "full/question_choice"}
+
+
+async def test_what_engines_tell_of_their_tokens_is_kept(library: Library) -> None:
+    told = {"token_ids": (5, 6), "logprobs": (-0.5, -1.0), "entropies": (1.0, 2.0), "entropy_definition": "whole"}
+    said = [Reply(text, Usage(prompt_tokens=3, completion_tokens=2), "stop", **told) for text in (cues(), answer("A"))]
+    cast = Cast(library, reasoner=said, logprobs=True)
+    call = (await cast.play(question())).turns[0].call
+    assert (call.token_ids, call.logprobs, call.mean_entropy) == ((5, 6), (-0.5, -1.0), 1.5)
+    assert call.entropy_definition == "whole"
+    assert all(request.logprobs for request in cast.engines["reasoner"].requests)
+    _, without = await rich_trace(library)
+    assert without.turns[0].call.mean_entropy is None
+
+
+async def test_rows_are_read_by_sql(library: Library, tmp_path: Path) -> None:
+    traces = [(await rich_trace(library))[1], await Cast(library).play(question(question_id="q2", video="b.mp4"))]
+    pq.write_table(pa.Table.from_pylist([one.as_row() for one in traces], schema=TRACES), tmp_path / "traces.parquet")
+    pq.write_table(pa.Table.from_pylist([answer_row(one) for one in traces], schema=ANSWERS), tmp_path / "a.parquet")
+    told = duckdb.sql(
+        f"select a.question_id, a.status, len(t.turns), t.turns[2].tool, a.spent[1].role, a.evidence[1].start_ms "
+        f"from '{tmp_path}/a.parquet' a join '{tmp_path}/traces.parquet' t using (transcript_id) order by 1"
+    ).fetchall()
+    assert told == [("q1", "answered", 7, "search_captions", "reasoner", 0), ("q2", "failed", 0, None, None, None)]
+    rows = pq.read_table(tmp_path / "traces.parquet").to_pylist()
+    assert [Trace.from_row(row) for row in rows] == traces
 
 
 async def test_a_trace_reads_as_one_conversation(library: Library) -> None:

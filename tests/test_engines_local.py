@@ -162,6 +162,8 @@ async def test_logprobs_are_the_models_own(source: str, schema: dict[str, Any] |
         logprobs = opened.model(**inputs).logits[0, start - 1 : -1].log_softmax(dim=-1)
     expected = logprobs.gather(1, written[0][:, None])[:, 0]
     assert reply.logprobs == pytest.approx(expected.tolist(), abs=1e-3)
+    assert reply.entropies == pytest.approx((-logprobs.exp() * logprobs).sum(dim=-1).tolist(), abs=1e-3)
+    assert reply.entropy_definition == "whole vocabulary, before the grammar's mask, at temperature 1"
     assert opened.decode(reply.token_ids) == reply.text
     assert reply.usage.completion_tokens == len(reply.token_ids)
 

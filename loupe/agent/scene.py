@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 from typing import TypeVar
 
 from PIL import Image as Picture
@@ -242,6 +243,8 @@ class Scene:
             "cost": cost,
             "token_ids": reply.token_ids,
             "logprobs": reply.logprobs,
+            "mean_entropy": fmean(reply.entropies) if reply.entropies else None,
+            "entropy_definition": reply.entropy_definition,
         }
         self.calls.append(call.model_copy(update=got))
         return reply

@@ -26,6 +26,8 @@ class Row:
     tokens: list[int] = field(default_factory=list)
     """What was written, with the token that ends the reply if the model wrote one."""
     logprobs: list[float] = field(default_factory=list)
+    entropies: list[float] = field(default_factory=list)
+    """Beside `logprobs`: of the whole distribution that each token came from."""
     finish_reason: str = ""
     """Empty while the row is being written."""
 
@@ -107,13 +109,16 @@ def _draw(logits: torch.Tensor, temperatures: Sequence[float]) -> torch.Tensor:
 
 def _record(logits: torch.Tensor, chosen: torch.Tensor, rows: Sequence[Row], stop_ids: frozenset[int]) -> None:
     if any(row.wants_logprobs for row in rows):
-        logprobs = logits.log_softmax(dim=-1).gather(1, chosen[:, None])[:, 0].tolist()
+        odds = logits.log_softmax(dim=-1)
+        logprobs = odds.gather(1, chosen[:, None])[:, 0].tolist()
+        entropies = torch.special.entr(odds.exp()).sum(dim=-1).tolist()
     for index, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
         if row.finish_reason:
             continue
         row.tokens.append(token)
         if row.wants_logprobs:
             row.logprobs.append(logprobs[index])
+            row.entropies.append(entropies[index])
         if token in stop_ids:
             row.finish_reason = "stop"
         elif len(row.tokens) == row.max_tokens:

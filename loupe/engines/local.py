@@ -17,6 +17,9 @@ from loupe.engines.grammar import Grammars
 from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
 from schemas.messages import Image, Usage
 
+ENTROPY = "whole vocabulary, before the grammar's mask, at temperature 1"
+"""What entropies are of."""
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -148,6 +151,8 @@ class LocalEngine:
             finish_reason=row.finish_reason,
             token_ids=tuple(row.tokens) if request.logprobs else None,
             logprobs=tuple(row.logprobs) if request.logprobs else None,
+            entropies=tuple(row.entropies) if request.logprobs else None,
+            entropy_definition=ENTROPY if request.logprobs else None,
             tokens=tuple(self._checkpoint.decode([token]) for token in row.tokens) if request.logprobs else None,
         )
 

@@ -36,6 +36,10 @@ class Reply:
     """Log-probability of each written token, in nats; None where the engine has none."""
     tokens: tuple[str, ...] | None = None
     """The written tokens as text, beside `logprobs`; a token that is part of a letter shows as a replacement mark."""
+    entropies: tuple[float, ...] | None = None
+    """Entropy of what could have been written in the place of each token, in nats; None where the engine has none."""
+    entropy_definition: str | None = None
+    """Over which distribution that is."""
     retries: int = field(default=0, compare=False)
 
 
