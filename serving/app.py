@@ -89,7 +89,7 @@ class Front:
             embedding={name: voice for name, voice in deployed.items() if name in embedders},
             roles={str(role): name for role, name in config.roles.items()},
         )
-        self.app = build_front(voices, config.serving, token)
+        self._front = build_front(voices, config.serving, token)
 
     async def __serve_build_asgi_app__(self) -> Any:
-        return self.app
+        return self._front

@@ -5,6 +5,10 @@ from typing import Any
 from loupe.config import Serve
 
 
+LOOK_BACK_S = 11
+"""That the number of requests is averaged over: a little more than the 10 s after which it is measured again."""
+
+
 def scaling(settings: Serve) -> dict[str, Any]:
     """Serve's options for how a deployment grows, queues, and lets its replicas go."""
     return {
@@ -17,6 +21,6 @@ def scaling(settings: Serve) -> dict[str, Any]:
             "target_ongoing_requests": settings.ongoing,
             "upscale_delay_s": settings.upscale_s,
             "downscale_delay_s": settings.downscale_s,
-            "look_back_period_s": min(30.0, max(settings.upscale_s, 1.0)),
+            "look_back_period_s": LOOK_BACK_S,
         },
     }
