@@ -119,10 +119,10 @@ def _opening(scene: Scene, claim: Claim, film: Film) -> tuple[Message, ...]:
         "critic_doubt",
         film=film_block(scene, 1 + scene.films.index(film), film),
         question=question_text(scene),
-        answer=claim.answered.said,
+        answer=as_data(claim.answered.said),
         confidence="unknown" if claim.confidence is None else f"{claim.confidence:.2f}",
         times=", ".join(times(ts_ms, 0) for ts_ms in evidence_times(claim, film)) or "none",
-        reasoning=thoughts[-scene.settings.shown.reasoning_letters :] if scene.settings.shown.reasoning_letters else "",
+        reasoning=thoughts[max(0, len(thoughts) - scene.settings.shown.reasoning_letters) :],
     )
     return Message(role="system", content=scene.prompt("critic")), Message(role="user", content=told)
 
