@@ -16,24 +16,24 @@ LOGS = ("characters", "events", "scenes")
 
 
 def told(captions: Sequence[tuple[float, FrameCaption]]) -> list[tuple[float, str]]:
-    """Captions as lines (seconds, text): each sentence, and only the names that are new since the place last changed.
+    """Captions as lines (seconds, text): the sentence, and the names that are new since the place last changed.
 
-    A sentence that says what the one before it said, with no new name, is left out. So a still minute is one line.
+    A caption that brings no new name is left out: a still minute is one line.
     """
     lines: list[tuple[float, str]] = []
-    place, sentence, named = None, None, set[tuple[str, str]]()
+    place, named = None, set[tuple[str, str]]()
     for seconds, caption in captions:
-        if caption.place != place:
+        moved = caption.place != place
+        if moved:
             place, named = caption.place, set()
         new = {
             name: [value for value in getattr(caption, name) if (name, value) not in named]
             for name in ("subjects", "actions", "objects", "on_screen_text")
         }
-        shown = caption.model_copy(update={**new, "place": "" if ("place", place) in named else place})
-        if caption.caption != sentence or any(new.values()):
+        if moved or any(new.values()):
+            shown = caption.model_copy(update={**new, "place": place if moved else ""})
             lines.append((seconds, shown.searchable_text()))
-        sentence = caption.caption
-        named |= {(name, value) for name, values in new.items() for value in values} | {("place", place)}
+        named |= {(name, value) for name, values in new.items() for value in values}
     return lines
 
 

@@ -36,7 +36,15 @@ MIXES = {
     "texts": Mix(captions=0, fresh=0, shares={"copy": 0.35, "find": 0.3, "chunk": 0.2, "film": 0.15}),
     "all": Mix(
         captions=4,
-        shares={"ask 1": 0.05, "ask 2-4": 0.15, "ask 5-16": 0.15, "find": 0.1, "chunk": 0.4, "film": 0.15},
+        shares={
+            "ask 1": 0.05,
+            "ask 2-4": 0.15,
+            "ask 5-16": 0.15,
+            "copy": 0.05,
+            "find": 0.05,
+            "chunk": 0.4,
+            "film": 0.15,
+        },
     ),
 }
 """What the decoder learns, phase by phase."""
