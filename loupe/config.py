@@ -96,6 +96,8 @@ class OpenAIModel(Model):
     concurrency: int = Field(default=32, ge=1)
     timeout_s: float = Field(default=120, gt=0)
     max_retries: int = Field(default=6, ge=0)
+    first_wait_s: float = Field(default=1.0, gt=0)
+    """Before the first retry, at most; it doubles with each."""
     extra_body: dict[str, Any] = {}
 
 
@@ -454,6 +456,11 @@ def _override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise ConfigError(f"override {override!r}: {parent!r} is a value, not a section")
     tree[last] = yaml.safe_load(value)
+
+
+def absolute(location: str) -> str:
+    """A path of a command line as an absolute one; addresses (scheme://) stay as they are."""
+    return location if "://" in location else str(Path(location).absolute())
 
 
 def resolve(location: str) -> str:

@@ -29,6 +29,7 @@ def open_engine(model: ChatModel) -> Engine:
                 concurrency=model.concurrency,
                 timeout_s=model.timeout_s,
                 max_retries=model.max_retries,
+                first_wait_s=model.first_wait_s,
                 extra_body=model.extra_body,
             )
         case FieldsModel():

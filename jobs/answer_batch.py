@@ -1,0 +1,226 @@
+#!/usr/bin/env python
+"""Answer questions about films in batch, each exactly once.
+
+    questions (Parquet, JSON lines, CSV) -> those without an answer -> answers, traces -> Parquet    a row is a question
+
+Run `python jobs/answer_batch.py --config C --database D --questions Q --output R`, alone or through `ray job submit`.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import ray
+import ray.data
+import tyro
+from loupe import config as configs
+from loupe import storage
+from loupe.agent.policies import find_policy
+from loupe.answering import asking, store
+from loupe.answering.asking import Group
+from loupe.answering.estimating import estimate
+from loupe.answering.progress import Progress
+from loupe.answering.purse import Account, Purse, bounded
+from loupe.answering.run import Run, RunError, begin_run, find_run
+from loupe.answering.store import Answered, Batch
+from loupe.config import Config, ConfigError
+from loupe.embedding import dimensions_of
+from loupe.lease import Lease, LeaseError
+from loupe.library import Library, LibraryError
+from loupe.library.tables import BeforeCommit, nothing
+from loupe.questions import QuestionsError, read_questions
+from loupe.ticker import Ticker
+from schemas.questions import Question
+
+from jobs.on_ray import async_pool, connect_ray, say
+
+Row = dict[str, Any]
+Spent = tuple[int, float]
+"""Tokens and US dollars."""
+AnswersOf = Callable[[Sequence[Group], Config, Run, Spent], Iterable[Answered]]
+
+REPORT_SECONDS = 1.0
+"""Between two reports of an actor to the purse, where the job has a budget."""
+REASONS = 10
+"""Why questions failed, that the last lines name."""
+BLOCK_BYTES = 1 << 20
+"""What Ray Data takes a group's rows for until it has seen some: by its own 128 MB it would begin with a few groups."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Answer questions about films in batch, each exactly once."""
+
+    config: str = "infra/configs/demo.yaml"
+    """YAML file; infra/configs/ has one a kind of machine."""
+    questions: str | None = None
+    """File of questions, .parquet, .jsonl or .csv, here or on S3; the config's (answer.job) if not given."""
+    output: str | None = None
+    """Folder or s3://bucket/prefix for answers/ and traces/; the config's if not given."""
+    database: str | None = None
+    """Folder or s3://bucket/prefix of the index; the config's if not given."""
+    library: str | None = None
+    """Folder or s3://bucket/prefix of films, for those that were never indexed; the config's if not given."""
+    policy: str | None = None
+    """retrieval_critic, passive or socratic; the config's if not given."""
+    front: str | None = None
+    """Address of the served models; the engines of the config are opened in the job's actors if not given."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Change one value of the config: --set answer.max_actions=4"""
+    plan: bool = False
+    """Print what would be done, with estimated tokens and cost, and stop."""
+
+
+def main() -> None:
+    """The command. Exit code 0: all questions ended; 1: some of them failed; 2: nothing was begun."""
+    arguments = tyro.cli(Arguments)
+    try:
+        config = with_arguments(configs.load(arguments.config, arguments.set), arguments)
+        sys.exit(print_plan(config) if arguments.plan else run(config))
+    except (
+        *(ConfigError, FileNotFoundError, storage.StorageError),
+        *(LibraryError, LeaseError, QuestionsError, RunError),
+    ) as error:
+        print(f"answer_batch: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def with_arguments(config: Config, arguments: Arguments) -> Config:
+    """The config with what the command line says in the place of its own, and absolute locations."""
+    given = {name: getattr(arguments, name) for name in ("questions", "output", "database", "library")}
+    own = {"questions": config.answer.job.questions, "output": config.answer.job.output}
+    own |= {"database": config.index.database, "library": config.index.library}
+    at = {name: configs.absolute(given[name]) if given[name] else configs.resolve(own[name]) for name in own}
+    job = config.answer.job.model_copy(
+        update={
+            "questions": at["questions"],
+            "output": at["output"],
+            "front": arguments.front or config.answer.job.front,
+        }
+    )
+    answer = config.answer.model_copy(update={"job": job, "policy": arguments.policy or config.answer.policy})
+    index = config.index.model_copy(update={"database": at["database"], "library": at["library"]})
+    return config.model_copy(update={"answer": answer, "index": index})
+
+
+def print_plan(config: Config) -> int:
+    """Print what a run would do. Calls no model, writes nothing."""
+    questions = checked(config)
+    output = config.answer.job.output
+    finished = store.read_finished(output, find_run(output, config))
+    say(json.dumps(estimate(config, len(asking.left_of(questions, finished)), finished), indent=2))
+    return 0
+
+
+def checked(config: Config) -> list[Question]:
+    """The questions, once it is known that the config can answer them. Raises what main turns into a sentence."""
+    asking.reached(config)
+    Library.open(config.index.database, dimensions_of(config.embedding_model()))
+    return read_questions(config.answer.job.questions)
+
+
+def run(config: Config, *, before_step: BeforeCommit = nothing, answers_of: AnswersOf | None = None) -> int:
+    """Answer the questions that are left; see main for what is returned.
+
+    `before_step` is called with the name of each step that changes the output (store.STEPS). `answers_of` takes
+    groups of questions to their rows: on Ray, unless another is given.
+    """
+    job = config.answer.job
+    questions = checked(config)
+    find_run(job.output, config)  # refused before a lease leaves its mark there
+    with Lease.acquire(job.output, ttl_s=job.lease_seconds) as lease:
+
+        def check(step: str) -> None:
+            lease.check()
+            before_step(step)
+
+        this = find_run(job.output, config)
+        begin_run(job.output, this)
+        store.delete_orphans(job.output, check)
+        finished = store.read_finished(job.output, this)
+        left = asking.left_of(questions, finished)
+        say(f"{len(left)} questions to answer, {len(questions) - len(left)} finished before; run {this.run}")
+        progress = Progress(len(left), finished)
+        groups = asking.groups_of(left, job.actors_max)
+        with Ticker(progress.line, job.progress_seconds):
+            parts = (answers_of or pipeline)(groups, config, this, progress.before.spent()) if groups else ()
+            write(parts, config, this, check, progress)
+        return report(progress, config)
+
+
+def write(parts: Iterable[Answered], config: Config, this: Run, before_step: BeforeCommit, progress: Progress) -> None:
+    """Write rows as they come, many a file."""
+    job = config.answer.job
+    batch = Batch(job.commit_questions, job.commit_seconds)
+    for part in parts:
+        batch.add(part)
+        progress.add(part.answers)
+        if batch.due():
+            store.write(job.output, this, batch.take(), before_step)
+    store.write(job.output, this, batch.take(), before_step)
+
+
+def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -> Iterator[Answered]:
+    """The data-flow picture above, down to the rows; comes out in any order."""
+    connect_ray()
+    ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
+    job = config.answer.job
+    purse = ray.remote(num_cpus=0)(Purse).remote(*spent)
+    at_once = -(-job.questions_in_flight // len(groups[0].questions))
+    data = ray.data.from_items([{"group": group} for group in groups], override_num_blocks=len(groups))
+    answered = data.map(AnswerQuestions, **async_pool(job, at_once, config, this, purse))  # 1 group -> its rows
+    for batch in answered.iter_batches(batch_size=None):
+        yield from batch["answered"]
+
+
+class AnswerQuestions:
+    """1 group of questions -> their answers and traces. Questions of all groups share films and engines."""
+
+    def __init__(self, config: Config, this: Run, purse: Any = None) -> None:
+        self.desk = asking.open_desk(config, this)
+        self.policy = find_policy(config.answer.policy)
+        self.slots = asyncio.Semaphore(config.answer.job.questions_in_flight)
+        self.purse = purse
+        self.reporting: asyncio.Task[None] | None = None
+
+    async def __call__(self, row: Row) -> Row:
+        if self.purse is not None and self.reporting is None and bounded(self.desk.answer.job_budget):
+            self.reporting = asyncio.create_task(self._report())
+        group: Group = row["group"]
+        rows = await asyncio.gather(*(self._answer(question) for question in group.questions))
+        return {"answered": Answered.concat(rows)}
+
+    async def _answer(self, question: Question) -> Answered:
+        async with self.slots:
+            try:
+                return await asking.answer(self.desk, self.policy, question)
+            except Exception as error:  # noqa: BLE001 - the row boundary
+                return asking.failure(self.desk, self.policy, question, error)
+
+    async def _report(self) -> None:
+        """Tell the purse what was spent here, and learn what was spent elsewhere, as long as the actor lives."""
+        account = Account(self.desk.spent)
+        while True:
+            own = account.own()
+            account.learn(own, await self.purse.report.remote(account.who, *own))
+            await asyncio.sleep(REPORT_SECONDS)
+
+
+def report(progress: Progress, config: Config) -> int:
+    """Print the last lines and write report.json beside the answers; 1 where questions failed, else 0."""
+    place = storage.join(config.answer.job.output, "report.json")
+    storage.write_bytes(place, json.dumps(progress.report(), indent=2).encode())
+    say(progress.line())
+    for reason, count in progress.errors().most_common(REASONS):
+        say(f"failed: {count} x {reason}")
+    for status, count in progress.statuses().items():
+        say(f"{status}: {count}")
+    say(f"report: {place}")
+    return 1 if progress.errors() else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What the jobs need of Ray: a cluster to run on, pools of actors, lines that are read while a job runs."""
+
+import os
+import sys
+import warnings
+from typing import Any
+
+import ray
+import ray.data
+from loupe.config import Actors
+
+
+def connect_ray() -> None:
+    """Join the cluster that the environment names, or start one in this process; never listen to the outside."""
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        with warnings.catch_warnings():  # Ray forks only to start programs: nothing of Lance runs in the fork
+            warnings.filterwarnings("ignore", message=".*fork")
+            ray.init(include_dashboard=False, log_to_driver=False)
+    data = ray.data.DataContext.get_current()
+    data.actor_init_retry_on_errors = True  # an engine that fails to boot is tried again,
+    data.actor_init_max_retries = 3  # and not for ever
+    data.max_consecutive_actor_init_deaths = 3
+    data.enable_progress_bars = sys.stderr.isatty()
+    data.issue_detectors_config.detectors = []  # their advice is printed over the job's own lines
+
+
+def pool(stage: Actors, *arguments: Any) -> dict[str, Any]:
+    """Arguments of a Ray Data stage that holds something open: a class that is made with `arguments`."""
+    return {
+        "fn_constructor_args": arguments,
+        "num_cpus": stage.cpus,
+        "num_gpus": stage.gpus or None,
+        "compute": ray.data.ActorPoolStrategy(min_size=stage.actors_min, max_size=stage.actors_max),
+    }
+
+
+def async_pool(stage: Actors, in_flight: int, *arguments: Any) -> dict[str, Any]:
+    """The same for a stage whose actors work on so many rows at a time."""
+    compute = ray.data.ActorPoolStrategy(
+        min_size=stage.actors_min,
+        max_size=stage.actors_max,
+        max_tasks_in_flight_per_actor=in_flight + 1,
+        max_concurrent_calls_per_actor=in_flight,
+    )
+    return pool(stage, *arguments) | {"compute": compute}
+
+
+def say(line: str) -> None:
+    """Print a line at once: the output of a Ray job is read while it runs."""
+    print(line, flush=True)

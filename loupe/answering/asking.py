@@ -1,0 +1,101 @@
+"""From a question to its rows, at a desk that many questions share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from loupe.agent.loop import failed, rollout
+from loupe.agent.policies import find_policy
+from loupe.agent.policy import Policy, needed_roles
+from loupe.agent.scene import Desk
+from loupe.answering.run import Run, RunError
+from loupe.answering.store import Answered
+from loupe.config import Config, ConfigError, VllmModel
+from loupe.embedding import open_embedder
+from loupe.engines.open import open_engine
+from loupe.library import Library
+from schemas.questions import Question
+
+GROUP = 8
+"""Questions that travel together, at most."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Questions that one actor takes at once."""
+
+    questions: tuple[Question, ...]
+
+
+def left_of(questions: Sequence[Question], finished: pa.Table) -> list[Question]:
+    """The questions that have no row among the finished ones; those of one film stand together.
+
+    Raises RunError where one was asked in other words before.
+    """
+    known = dict(zip(finished["question_id"].to_pylist(), finished["question"].to_pylist(), strict=True))
+    for one in questions:
+        asked = _writable(one.question)
+        if known.get(one.question_id, asked) != asked:
+            raise RunError(
+                f"question {one.question_id} was answered as {known[one.question_id]!r} before: "
+                "give it another question_id, or another --output"
+            )
+    return sorted((one for one in questions if one.question_id not in known), key=lambda one: one.videos)
+
+
+def groups_of(questions: Sequence[Question], actors: int) -> list[Group]:
+    """The questions in their order, in groups that keep so many actors busy."""
+    size = max(1, min(GROUP, len(questions) // (2 * actors)))
+    return [Group(tuple(questions[at : at + size])) for at in range(0, len(questions), size)]
+
+
+def reached(config: Config) -> Config:
+    """The config as the job reaches its models: through the front where it names one.
+
+    Raises ConfigError for a policy that there is not, a role that it needs and nobody has, and a model that only
+    the front can reach.
+    """
+    front = config.answer.job.front
+    through = config.through_front(front) if front else config
+    for role in needed_roles(find_policy(config.answer.policy), config.answer):
+        if isinstance(through.chat_model(role), VllmModel):
+            raise ConfigError(
+                f"the {role}'s model {config.roles[role]!r} runs on vLLM: serve the config's models, and give the "
+                "address of their front (--front http://127.0.0.1:8000/v1)"
+            )
+    return through
+
+
+def open_desk(config: Config, run: Run) -> Desk:
+    """A desk with the engines that the policy needs; roles that share a model share its engine."""
+    through, roles = reached(config), needed_roles(find_policy(config.answer.policy), config.answer)
+    models = {config.roles[role]: through.chat_model(role) for role in roles}
+    return Desk(
+        library=Library.open(config.index.database),
+        embedder=open_embedder(config.embedding_model()),
+        engines={name: open_engine(model) for name, model in models.items()},
+        config=config,
+        run=run.run,
+        root=config.index.library,
+    )
+
+
+async def answer(desk: Desk, policy: Policy, question: Question) -> Answered:
+    """The rows of a question. Raises what is wrong with the program or this row, never what a model says wrong."""
+    return Answered.of(await rollout(desk, policy, question))
+
+
+def failure(desk: Desk, policy: Policy, question: Question, error: Exception) -> Answered:
+    """The rows of a question that raised."""
+    told = {
+        "question": _writable(question.question),
+        "options": tuple(map(_writable, question.options)),
+    }
+    reason = _writable(f"{type(error).__name__}: {error}")
+    return Answered.of(failed(desk, policy, question.model_copy(update=told), reason))
+
+
+def _writable(text: str) -> str:
+    """The text without what no file can hold."""
+    return text.encode(errors="replace").decode()

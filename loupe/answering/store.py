@@ -1,0 +1,145 @@
+"""Where a run keeps its rows: files of `traces/` and `answers/`, many questions each, written whole or not at all.
+
+A file's name says which questions of which run are in it, and the two files of a batch share it. The traces are
+written first: a question is answered when its row stands in `answers/`, and a file of traces without its answers is
+what a job left that died between the two. The next job deletes it.
+"""
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loupe import storage
+from loupe.answering.run import Run, RunError
+from loupe.config import digest
+from loupe.library.tables import BeforeCommit
+from schemas.results import ANSWERS, answer_row
+from schemas.traces import TRACES, Trace
+
+STEPS = ("orphans: delete", "traces: write", "answers: write")
+"""What changes a run's folder, in this order; the first once a job, the others once a batch."""
+LOST_SHARE = 0.05
+"""Of a job's time, that the answers not yet written may have taken: with it files grow as the job gets longer, and
+their number grows with its logarithm only."""
+BATCH_BYTES = 256 << 20
+"""Of traces, that wait to be written, about at most."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Rows of `ANSWERS` and `TRACES` of the same questions."""
+
+    answers: pa.Table
+    traces: pa.Table
+
+    @classmethod
+    def of(cls, trace: Trace) -> "Answered":
+        """The rows of a trace. Raises UnicodeEncodeError for text that no file can hold (half a surrogate pair)."""
+        return cls(
+            pa.Table.from_pylist([answer_row(trace)], schema=ANSWERS),
+            pa.Table.from_pylist([trace.as_row()], schema=TRACES),
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence["Answered"]) -> "Answered":
+        """The rows of all, in order."""
+        return cls(
+            pa.concat_tables([ANSWERS.empty_table(), *(part.answers for part in parts)]),
+            pa.concat_tables([TRACES.empty_table(), *(part.traces for part in parts)]),
+        )
+
+    def question_ids(self) -> list[str]:
+        """Of its rows, in order."""
+        ids: list[str] = self.answers["question_id"].to_pylist()
+        return ids
+
+
+class Batch:
+    """Rows that wait to be written: a file is due when it is large enough, or when enough time would be lost."""
+
+    def __init__(self, questions: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._questions = questions
+        self._seconds = seconds
+        self._clock = clock
+        self._began = self._since = clock()
+        self._parts: list[Answered] = []
+
+    def add(self, part: Answered) -> None:
+        """Let rows wait."""
+        self._parts.append(part)
+
+    def due(self) -> bool:
+        """Whether what waits should be written now."""
+        now = self._clock()
+        waited = now - self._since
+        return bool(self._parts) and (
+            sum(part.answers.num_rows for part in self._parts) >= self._questions
+            or sum(part.traces.nbytes for part in self._parts) >= BATCH_BYTES
+            or waited >= max(self._seconds, LOST_SHARE * (now - self._began))
+        )
+
+    def take(self) -> Answered:
+        """All that waits, which then waits no more."""
+        taken, self._parts, self._since = Answered.concat(self._parts), [], self._clock()
+        return taken
+
+
+def write(output: str, run: Run, batch: Answered, before_step: BeforeCommit) -> None:
+    """Write a batch of answers, none of which is there yet. Raises StorageError."""
+    if batch.answers.num_rows:
+        name = file_name(run, batch.question_ids())
+        before_step("traces: write")
+        storage.write_bytes(_place(output, "traces", name), _parquet(batch.traces))
+        before_step("answers: write")
+        storage.write_bytes(_place(output, "answers", name), _parquet(batch.answers))
+
+
+def file_name(run: Run, question_ids: Sequence[str]) -> str:
+    """The name of the files of some questions of a run."""
+    return f"{run.run}-{digest(run.config_hash, sorted(question_ids))}"
+
+
+def read_finished(output: str, run: Run) -> pa.Table:
+    """Rows of `ANSWERS` that are there, without their verdicts and evidence.
+
+    Raises RunError where one is of another run; StorageError.
+    """
+    columns = [name for name in ANSWERS.names if name not in ("verdicts", "evidence", "prompts", "models")]
+    files = [storage.read_bytes(_place(output, "answers", name)) for name in _names(output, "answers")]
+    tables = [pq.read_table(io.BytesIO(file), columns=columns) for file in files]
+    rows = pa.concat_tables([ANSWERS.empty_table().select(columns), *tables])
+    if strange := set(rows["run"].to_pylist()) - {run.run}:
+        raise RunError(f"{output} holds answers of another run ({min(strange)}): give another --output")
+    return rows
+
+
+def delete_orphans(output: str, before_step: BeforeCommit) -> int:
+    """Delete the traces of a batch whose answers were never written; tells how many files. Needs the lease."""
+    orphans = sorted(_names(output, "traces") - _names(output, "answers"))
+    for name in orphans:
+        before_step("orphans: delete")
+        storage.delete(_place(output, "traces", name))
+    return len(orphans)
+
+
+def _names(output: str, table: str) -> set[str]:
+    """The files of a table, without their suffix."""
+    try:
+        files = storage.list_files(storage.join(output, table), (".parquet",))
+        return {file.path.removesuffix(".parquet") for file in files}
+    except storage.NotFound:
+        return set()
+
+
+def _place(output: str, table: str, name: str) -> str:
+    return storage.join(output, table, f"{name}.parquet")
+
+
+def _parquet(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    return file.getvalue()
