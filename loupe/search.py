@@ -12,6 +12,7 @@ from loupe.config import ConfigError
 from loupe.embedding import open_embedder
 from loupe.library import Library, LibraryError, SearchResult
 from loupe.library.search import LevelName, Mode
+from loupe.timeline import clock
 
 TEXT_AT_MOST = 90
 """Characters of a hit that are printed."""
@@ -67,11 +68,6 @@ def main() -> None:
 def milliseconds(seconds: float | None) -> int | None:
     """Seconds of a person as the tables' milliseconds."""
     return None if seconds is None else round(seconds * 1000)
-
-
-def clock(ms: int) -> str:
-    """h:mm:ss."""
-    return f"{ms // 3_600_000}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}"
 
 
 def print_result(found: SearchResult, show: int) -> None:

@@ -46,6 +46,11 @@ def grid(start_ms: int, end_ms: int, fps: float) -> list[int]:
     return [t for t in (round(1000 * k / fps) for k in range(first, last + 1)) if start_ms <= t < end_ms]
 
 
+def clock(ms: int) -> str:
+    """A time for people: h:mm:ss."""
+    return f"{ms // 3_600_000}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}"
+
+
 def clamp(value: int, low: int, high: int) -> int:
     """The value in [low, high] that is nearest to `value`."""
     return max(low, min(value, high))

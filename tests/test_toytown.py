@@ -21,7 +21,7 @@ from loupe.benchmarks.toytown.__main__ import main as make_films
 from loupe.benchmarks.toytown.captions import caption, visible
 from loupe.benchmarks.toytown.check_leakage import Guesser, Settings, ceilings, leakage, questions_of
 from loupe.benchmarks.toytown.facts import Facts
-from loupe.benchmarks.toytown.oracles import accuracy, answer, iou
+from loupe.benchmarks.toytown.oracles import accuracy, answer
 from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.screenplay import FPS, Film
 from loupe.benchmarks.toytown.sound import say, soundtrack
@@ -558,13 +558,6 @@ def test_the_ceilings() -> None:
     assert reached["truth"]["all"] == 1
     assert reached["captions and lines"]["all"] > 0.95
     assert reached["captions"]["audio_visual"] < 0.5 < reached["captions and lines"]["audio_visual"]
-
-
-def test_overlap_of_spans() -> None:
-    assert iou([(0, 10)], [(0, 10)]) == 1
-    assert iou([(0, 10)], [(5, 15)]) == pytest.approx(1 / 3)
-    assert iou([(0, 4), (8, 12)], [(2, 10)]) == pytest.approx(4 / 12)
-    assert iou([(0, 1)], [(2, 3)]) == 0
 
 
 # --- summaries --------------------------------------------------------------------------------------------------------

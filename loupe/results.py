@@ -1,0 +1,54 @@
+"""What a batch of answers left in its folder, here or on S3: `answers/` and `traces/`, files of Parquet."""
+
+import io
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loupe import storage
+from schemas.results import ANSWERS
+
+Row = dict[str, Any]
+
+BATCH = 256
+"""Rows that are read at a time."""
+
+
+class ResultsError(Exception):
+    """A folder that holds no results to read; the message is for the person who named it."""
+
+
+def read_answers(output: str) -> dict[str, Row]:
+    """Rows of `answers/` by question_id. Raises ResultsError where there are none, or two of one question."""
+    rows: dict[str, Row] = {}
+    for row in _read(output, "answers", ANSWERS.names):
+        earlier = rows.setdefault(row["question_id"], row)
+        if earlier is not row:
+            runs = f"{earlier['transcript_id']} and {row['transcript_id']}"
+            raise ResultsError(f"{output}: a question is answered twice, by {runs}")
+    return rows
+
+
+def read_traces(output: str, columns: Sequence[str], only: Collection[str] | None = None) -> Iterator[Row]:
+    """Rows of `traces/`, some columns of them; of a nested one `a.list.element.b`. `only` are question_ids."""
+    return _read(output, "traces", columns, only)
+
+
+def _read(output: str, table: str, columns: Sequence[str], only: Collection[str] | None = None) -> Iterator[Row]:
+    folder = storage.join(output, table)
+    try:
+        files = list(storage.list_files(folder, (".parquet",)))
+    except storage.StorageError as error:
+        raise ResultsError(f"{output} holds no {table}/: {error}") from error
+    for file in files:
+        try:
+            stored = pq.ParquetFile(io.BytesIO(storage.read_bytes(file.uri)))
+        except pa.ArrowException as error:
+            raise ResultsError(f"{file.uri} is not a Parquet file: {error}") from error
+        missing = {column.partition(".")[0] for column in columns} - set(stored.schema_arrow.names)
+        if missing:
+            raise ResultsError(f"{file.uri} is not a file of {table}: it lacks {', '.join(sorted(missing))}")
+        for batch in stored.iter_batches(BATCH, columns=list(columns)):
+            yield from (row for row in batch.to_pylist() if only is None or row["question_id"] in only)
