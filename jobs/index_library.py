@@ -54,6 +54,8 @@ class Arguments:
     """Change one value of the config: --set index.fps=2"""
     plan: bool = False
     """Print what would be done, with estimated tokens and cost, and stop."""
+    prune: bool = False
+    """Delete the rows of films that are no longer in the library."""
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     try:
         config = with_places(configs.load(arguments.config, arguments.set), arguments.library, arguments.database)
-        sys.exit(print_plan(config) if arguments.plan else run(config))
+        sys.exit(print_plan(config) if arguments.plan else run(config, prune=arguments.prune))
     except (ConfigError, FileNotFoundError, storage.StorageError, LibraryError, LeaseError) as error:
         print(f"index_library: {error}", file=sys.stderr)
         sys.exit(2)
@@ -90,14 +92,16 @@ def print_plan(config: Config) -> int:
 def run(
     config: Config,
     *,
+    prune: bool = False,
     before_commit: BeforeCommit = nothing,
     chunks_of: ChunksOf | None = None,
     finish: Finish | None = None,
 ) -> int:
     """Index what is left of the library; see main for what is returned.
 
-    `before_commit` is called with the name of each commit step. `chunks_of` and `finish` take a film and a row of
-    `videos` through the stages: on Ray, unless others are given.
+    `prune` deletes the rows of films that are no longer in the library. `before_commit` is called with the name of each
+    commit step. `chunks_of` and `finish` take a film and a row of `videos` through the stages: on Ray, unless others
+    are given.
     """
     settings = indexing.settings(config)
     make_demo_films(config)
@@ -116,14 +120,27 @@ def run(
             f"{len(plan.given_up)} given up before"
         )
         total = sum(film.size for film in plan.pending)
-        with Progress(len(plan.pending), total, len(plan.finished), config.index.progress_seconds) as progress:
+        films = len(plan.pending), total, len(plan.finished), len(plan.removed)
+        with Progress(*films, config.index.progress_seconds) as progress:
             if plan.pending:
                 left = commit_chunks((chunks_of or pipeline)(plan.pending, settings), settings, library, progress)
                 done = [film for film in plan.pending if film.video_id not in left]
                 ready = films_to_finish(done, library, settings)
                 commit_films((finish or finish_on_ray)(ready, settings), library, progress)
+            if prune:
+                progress.counts.update(pruned=delete_removed(plan, library))
+            if plan.pending or progress.counts["pruned"]:
                 tidy_up(library)
         return report(progress, plan, config)
+
+
+def delete_removed(plan: planning.Plan, library: Library) -> int:
+    """Delete the films that are no longer in the library, and tell how many; none where the library is empty."""
+    if plan.removed and not plan.listed:
+        say("nothing is pruned: a library without a single film is more likely a mistake")
+        return 0
+    library.delete_videos(plan.removed)
+    return len(plan.removed)
 
 
 def tidy_up(library: Library) -> None:
@@ -324,6 +341,10 @@ def report(progress: Progress, plan: planning.Plan, config: Config) -> int:
     say(progress.line())
     for what, count in sorted(progress.failures.items()):
         say(f"failed: {count} x {what}")
+    if pruned := progress.counts["pruned"]:
+        say(f"pruned: {pruned} films that are no longer in the library")
+    elif plan.removed:
+        say(f"{len(plan.removed)} films in the database are no longer in the library (--prune deletes them)")
     say(f"report: {storage.join(config.index.database, 'report.json')}")
     return 1 if progress.failures or plan.given_up else 0
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from loupe import rows
+from loupe import planning, rows
 from loupe.finishing import Finished
 from loupe.indexing import FILM, Chunk, Settings
 from loupe.library import CommitBatch, Library
@@ -70,16 +70,21 @@ def commit(waiting: Sequence[Stored], settings: Settings, library: Library) -> N
 
 
 def delete_surplus(library: Library) -> None:
-    """Delete the last chunks of films that got shorter, and their reasons, before the films' logs are written.
+    """Delete what is left of the former films where another was put in their place, before its logs are written.
 
-    Not told by their markers: these may be gone already, and the rest not.
+    That is the last chunks of a film that got shorter, with their reasons, and the chunks that of the new film nobody
+    can decode. Not told by their markers: these may be gone already, and the rest not.
     """
-    replaced = {name: row for name, row in library.videos().items() if row["status"] == REPLACING}
-    counts = {name: row["chunk_count"] for name, row in replaced.items()}
-    for name, count in counts.items():
-        library.delete_chunks_after(name, count)
-    failed = {(row["video_id"], row["chunk_index"]) for row in library.failures()}
-    library.replace_failures({(name, index) for name, index in failed if index >= counts.get(name, index + 1)}, [])
+    failures = library.failures()
+    for name, row in library.videos().items():
+        if row["status"] != REPLACING:
+            continue
+        library.delete_chunks_after(name, row["chunk_count"])
+        failed = [each for each in failures if each["video_id"] == name]
+        gone = {each["chunk_index"] for each in failed if each["chunk_index"] >= row["chunk_count"]}
+        library.replace_failures({(name, index) for index in gone}, [])
+        lost = {each["chunk_index"] for each in failed if planning.is_lost(each) and each["etag"] == row["etag"]}
+        library.delete_chunks(name, lost - gone)
 
 
 def commit_films(stream: Iterable[Sequence[Finished]], library: Library, progress: Progress) -> None:

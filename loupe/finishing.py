@@ -9,9 +9,9 @@ from typing import Any
 from loupe.config import digest
 from loupe.embedding import Embedder
 from loupe.engines.protocol import Engine
-from loupe.indexing import FILM, NO_SUMMARY, Film, Settings
+from loupe.indexing import NO_SUMMARY, Film, Settings
 from loupe.library import ChunkMarker, Library
-from loupe.planning import PERMANENT
+from loupe.planning import is_lost
 from loupe.summarizing import LOGS, summarize_video
 from schemas.messages import Usage
 from schemas.outputs import LogEntry
@@ -33,11 +33,7 @@ class Finished:
 def films_to_finish(films: Iterable[Film], library: Library, settings: Settings) -> list[Row]:
     """Rows of `videos` of films whose every chunk is in the tables or failed for good, with `wanted_lineage`."""
     names = {film.video_id for film in films}
-    lost = {
-        (row["video_id"], row["chunk_index"])
-        for row in library.failures()
-        if str(row["class"]).startswith(PERMANENT) and row["chunk_index"] != FILM
-    }
+    lost = {(row["video_id"], row["chunk_index"]) for row in library.failures() if is_lost(row)}
     by_film: dict[str, list[ChunkMarker]] = {}
     for marker in library.chunk_markers().values():
         by_film.setdefault(marker.video_id, []).append(marker)

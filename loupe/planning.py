@@ -26,6 +26,13 @@ class Plan:
     finished: tuple[str, ...]
     given_up: tuple[str, ...]
     """Films that failed before in a way that lies in their bytes, which are still the same."""
+    removed: tuple[str, ...] = ()
+    """Films that the tables know and the library no longer has."""
+
+    @property
+    def listed(self) -> int:
+        """How many films the library has."""
+        return len(self.pending) + len(self.finished) + len(self.given_up)
 
 
 def list_films(library: str) -> list[Film]:
@@ -66,6 +73,7 @@ def plan(
     by_film: dict[str, list[ChunkMarker]] = defaultdict(list)
     for marker in markers:
         by_film[marker.video_id].append(marker)
+    failures = list(failures)
     broken = {(row["video_id"], row["etag"]) for row in failures if _settled(row)}
     pending, finished, given_up = [], [], []
     for film in films:
@@ -77,7 +85,14 @@ def plan(
         else:
             trusted = row is not None and _trusted(film, row, settings)
             pending.append(replace(film, trusted=trusted, markers=tuple(by_film[film.video_id])))
-    return Plan(tuple(pending), tuple(finished), tuple(given_up))
+    known = {*videos, *(row["video_id"] for row in failures)}
+    removed = sorted(known - {film.video_id for film in films})
+    return Plan(tuple(pending), tuple(finished), tuple(given_up), tuple(removed))
+
+
+def is_lost(failure: Mapping[str, Any]) -> bool:
+    """A row of `failures` of a chunk that nobody can decode, however often it is tried."""
+    return failure["chunk_index"] != FILM and str(failure["class"]).startswith(PERMANENT)
 
 
 def _settled(failure: Mapping[str, Any]) -> bool:

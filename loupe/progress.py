@@ -16,9 +16,10 @@ from schemas.messages import Usage
 class Progress:
     """Counts chunks as they come out of the pipeline, and prints a line every `seconds` from a thread of its own."""
 
-    def __init__(self, films: int, total_bytes: int, finished: int, seconds: float) -> None:
+    def __init__(self, films: int, total_bytes: int, finished: int, removed: int, seconds: float) -> None:
         self.films_pending = films
         self.films_finished = finished
+        self.films_removed = removed
         self.total_bytes = max(total_bytes, 1)
         self.counts: Counter[str] = Counter()
         self.stage_seconds: Counter[str] = Counter()
@@ -89,6 +90,8 @@ class Progress:
                 "indexed": self.counts["films"],
                 "pending": self.films_pending,
                 "finished_before": self.films_finished,
+                "removed": self.films_removed,
+                "pruned": self.counts["pruned"],
             },
             "chunks": self.counts["chunks"],
             "unchanged_chunks": self.counts["unchanged_chunks"],

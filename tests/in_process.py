@@ -13,9 +13,9 @@ from loupe.indexing import Film, Settings
 from loupe.library.tables import BeforeCommit, nothing
 
 
-def index(config: Config, before_commit: BeforeCommit = nothing) -> int:
+def index(config: Config, before_commit: BeforeCommit = nothing, *, prune: bool = False) -> int:
     """Run the job; its exit code."""
-    return index_library.run(config, before_commit=before_commit, chunks_of=chunks_of, finish=finish)
+    return index_library.run(config, prune=prune, before_commit=before_commit, chunks_of=chunks_of, finish=finish)
 
 
 def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:

@@ -40,6 +40,18 @@ def still_film(path: Path, seconds: int) -> Path:
     return write_film(path, [barcode(7)] * (seconds * FPS), fps=FPS, options=STEADY)
 
 
+def damage(path: Path, start_ms: int, end_ms: int) -> Path:
+    """Overwrite what a film holds of some time, so that none of it can be decoded."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.pts is not None]
+        places = [(p.pos, p.size) for p in packets if start_ms <= 1000 * p.pts * p.time_base < end_ms]
+    content = bytearray(path.read_bytes())
+    for position, size in places:
+        content[position : position + size] = bytes(size)
+    path.write_bytes(content)
+    return path
+
+
 def small_library(folder: Path) -> Path:
     """Five seconds with subtitles, three seconds of one picture in a folder below, and a film that is cut off."""
     whole = film(folder / "street.mp4", 5)

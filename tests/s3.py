@@ -3,6 +3,7 @@
 `python tests/s3.py` serves until its standard input closes, so it never outlives the test run that started it.
 """
 
+import contextlib
 import http.client
 import io
 import logging
@@ -18,7 +19,6 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,7 +54,7 @@ class S3:
         }
 
 
-@contextmanager
+@contextlib.contextmanager
 def serve() -> Iterator[str]:
     """Run moto in a process of its own; gives its endpoint."""
     command = [sys.executable, str(Path(__file__).resolve())]
@@ -125,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "reset":
             self._reset()
         else:
-            self._pass_on(body, fault)
+            with contextlib.suppress(BrokenPipeError):  # the client gave up first
+                self._pass_on(body, fault)
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any  # noqa: N815
 

@@ -30,6 +30,7 @@ from tests.index_scene import (
     FPS,
     SUBTITLES,
     bars,
+    damage,
     film,
     report,
     rows,
@@ -52,22 +53,6 @@ FIRST_RUN = {
     "index",
 }
 CLIPS = Path(__file__).parents[2] / "shared" / "media"
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing that expects errors catches it."""
-
-
-def killed_before(number: int) -> Any:
-    """A before_commit that lets `number` steps pass and then ends the run."""
-    passed: list[str] = []
-
-    def before_commit(step: str) -> None:
-        if len(passed) == number:
-            raise Killed(step)
-        passed.append(step)
-
-    return before_commit
 
 
 def with_engine(config: Config, **engine: Any) -> Config:
@@ -94,7 +79,7 @@ def seen(database: str) -> dict[tuple[str, int], dict[str, Any]]:
         for name, read in (("captions", library.captions), ("transcripts", library.transcripts)):
             for row in read(video_id):
                 chunks.setdefault((video_id, row["chunk_index"]), {}).setdefault(name, []).append(row)
-        for number in range(10):
+        for number in range(4):
             if frames := library.chunk_frames(video_id, number):
                 chunks.setdefault((video_id, number), {})["frames"] = frames
     return chunks
@@ -175,7 +160,7 @@ def test_everything_is_written_once(films: Path, database: str) -> None:
     )  # fmt: skip
     said = report(database)
     assert (said["films"], said["chunks"], said["frames"]) == (
-        {"indexed": 2, "pending": 3, "finished_before": 0}, 5, 8,
+        {"indexed": 2, "pending": 3, "finished_before": 0, "removed": 0, "pruned": 0}, 5, 8,
     )  # fmt: skip
     assert (said["captions"], said["shared_captions"], said["requests"]) == (7, 1, 7 + 5 + 4)
     assert said["failures"] == {"probe MediaError:truncated": 1}
@@ -202,55 +187,59 @@ def test_a_finished_library_costs_nothing(films: Path, database: str) -> None:
     assert versions(database) == before
     said = report(database)
     assert (said["requests"], said["prompt_tokens"], said["chunks"]) == (0, 0, 0)
-    assert said["films"] == {"indexed": 0, "pending": 0, "finished_before": 2}
+    assert (said["films"]["pending"], said["films"]["finished_before"]) == (0, 2)
 
 
 # Death
 
 
-@pytest.mark.timeout(900)
-def test_a_first_run_may_die_before_any_step(films: Path, database: str) -> None:
+def test_a_first_run_may_die_before_any_step(films: Path, database: str, tmp_path: Path) -> None:
     job = config(str(small_library(films)), database)
-    steps: list[str] = []
-    index(job, steps.append)
-    assert set(steps) == FIRST_RUN
+    deaths = run_with_copies(job, tmp_path / "deaths")
+    assert {step for step, _ in deaths} == FIRST_RUN
     whole, visible = rows(database), seen(database)
     assert len(visible) == 5
-    assert_every_death_heals(job, steps, whole, [visible])
+    assert_every_death_heals(job, deaths, whole, [visible])
 
 
-@pytest.mark.timeout(900)
-def test_a_run_that_replaces_rows_may_die_before_any_step(films: Path, database: str, tmp_path: Path) -> None:
+def test_a_run_that_replaces_and_prunes_may_die_before_any_step(films: Path, database: str, tmp_path: Path) -> None:
     small_library(films)
+    still_film(films / "removed.mp4", 1)
     index(config(str(films), database))
-    earlier, before = str(tmp_path / "earlier"), seen(database)
-    shutil.copytree(database, earlier)
+    before = seen(database)
 
     film(films / "street.mp4", 3, first=200)  # another film at the same path, and shorter
     (films / "street.srt").write_text(SUBTITLES.partition("\n2\n")[0])  # with one line less
     still_film(films / "broken.mp4", 1)  # mended
     (films / "nothing.mp4").write_bytes(b"")
+    (films / "removed.mp4").unlink()
     job = config(str(films), database, fps=0.5)  # and fewer frames of all
-    steps: list[str] = []
-    index(job, steps.append)
-    assert set(steps) | FIRST_RUN == set(STEPS) - {"videos: delete"}  # the job deletes no film
-    assert_every_death_heals(job, steps, rows(database), [before, seen(database)], earlier)
+    deaths = run_with_copies(job, tmp_path / "deaths")
+    assert {step for step, _ in deaths} | FIRST_RUN == set(STEPS)
+    assert_every_death_heals(job, deaths, rows(database), [before, seen(database)])
+
+
+def run_with_copies(job: Config, folder: Path) -> list[tuple[str, str]]:
+    """Run to the end; gives each step with a copy of the database just before it: what a kill -9 there would leave."""
+    deaths: list[tuple[str, str]] = []
+
+    def before_commit(step: str) -> None:
+        copy = str(folder / str(len(deaths)))
+        shutil.copytree(job.index.database, copy, ignore=shutil.ignore_patterns("_loupe"))  # nobody holds its lease
+        deaths.append((step, copy))
+
+    index(job, before_commit, prune=True)
+    return deaths
 
 
 def assert_every_death_heals(
-    job: Config, steps: Sequence[str], whole: Any, states: Sequence[dict[Any, Any]], earlier: str = ""
+    job: Config, deaths: Sequence[tuple[str, str]], whole: Any, states: Sequence[dict[Any, Any]]
 ) -> None:
-    """Die before each step, look at what a reader sees, run again, and find the tables of an undisturbed run."""
-    database = job.index.database
-    for number, step in enumerate(steps):
-        shutil.rmtree(database)
-        if earlier:
-            shutil.copytree(earlier, database)
-        with pytest.raises(Killed, match=step):
-            index(job, killed_before(number))
+    """Look at what a reader sees after each death, run again, and find the tables of an undisturbed run."""
+    for number, (step, database) in enumerate(deaths):
         for chunk, content in seen(database).items():
             assert content in [state.get(chunk) for state in states], f"half of {chunk} is seen before {number}: {step}"
-        index(job)
+        index(job.model_copy(update={"index": job.index.model_copy(update={"database": database})}), prune=True)
         assert rows(database) == whole, f"after a death before {number}: {step}"
 
 
@@ -287,6 +276,58 @@ def test_of_a_film_that_grew_only_the_end_is_redone(films: Path, database: str, 
     assert (after["duration_ms"], after["chunk_count"]) == (7000, 4)
     assert after["scenes"] != before["scenes"]
     assert rows(database) == fresh(job)
+
+
+def test_of_another_film_that_is_damaged_no_chunk_of_the_old_one_stays(films: Path, database: str, fresh: Any) -> None:
+    film(films / "a.mp4", 6)
+    index(config(str(films), database, chunk_seconds=3))
+    damage(film(films / "a.mp4", 6, first=300), 2000, 4000)
+    job = config(str(films), database)
+    assert index(job) == 1
+    (failure,) = rows(database)["failures"]
+    assert (failure["chunk_index"], failure["stage"], failure["class"]) == (1, "sample", "MediaError:truncated")
+    assert [bars(row["jpeg"]) for row in rows(database)["frames"]] == [300, 310, 340, 350]
+    assert [row["chunk_index"] for row in rows(database)["chunks"]] == [0, 2]
+    assert [row["status"] for row in rows(database)["videos"]] == ["complete"]
+    assert rows(database) == fresh(job)
+    before = versions(database)
+    assert index(job) == 0  # the same bytes are not tried again
+    assert versions(database) == before
+
+
+def test_films_that_were_removed_are_counted_and_pruned_only_when_asked(
+    films: Path, database: str, fresh: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        film(films / name, 1)
+    (films / "c.mp4").write_bytes(b"")
+    job = config(str(films), database)
+    index(job)
+    for name in ("b.mp4", "c.mp4"):
+        (films / name).unlink()
+    before = versions(database)
+    assert index(job) == 0
+    assert "2 films in the database are no longer in the library" in capsys.readouterr().out
+    assert report(database)["films"] == {"indexed": 0, "pending": 0, "finished_before": 1, "removed": 2, "pruned": 0}
+    assert versions(database) == before
+
+    assert index(job, prune=True) == 0
+    assert "pruned: 2 films" in capsys.readouterr().out
+    assert report(database)["films"]["pruned"] == 2
+    assert rows(database) == fresh(job)
+
+
+def test_nothing_is_pruned_where_the_library_is_empty(
+    films: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film(films / "a.mp4", 1)
+    job = config(str(films), database)
+    index(job)
+    before = versions(database)
+    (films / "a.mp4").unlink()
+    assert index(job, prune=True) == 0
+    assert "nothing is pruned" in capsys.readouterr().out
+    assert versions(database) == before
 
 
 @pytest.mark.parametrize("change", [{"fps": 0.5}, {"fps": 2.0}, {"long_side": 64}, {"chunk_seconds": 3}])
@@ -415,7 +456,8 @@ def test_broken_films_cost_one_row_each(films: Path, database: str) -> None:
     before = versions(database)
     assert index(job) == 1
     assert versions(database) == before
-    assert report(database)["films"] == {"indexed": 0, "pending": 0, "finished_before": 1}
+    said = report(database)["films"]
+    assert (said["indexed"], said["pending"], said["finished_before"]) == (0, 0, 1)
 
 
 def test_a_model_that_is_away_leaves_its_chunks_to_the_next_run(films: Path, database: str, fresh: Any) -> None:
@@ -475,20 +517,22 @@ def test_a_second_job_is_refused_while_the_first_one_lives(films: Path, database
 # Elsewhere
 
 
-def test_a_failing_s3_loses_nothing(films: Path, database: str, faulty_s3: S3) -> None:
-    small_library(films)
+def test_a_failing_s3_loses_nothing(films: Path, database: str, faulty_s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(films / "a.mp4", 2)
     index(config(str(films), database))
-    for path in films.rglob("*.*"):
-        storage.write_bytes(f"{faulty_s3.root}/films/{path.relative_to(films)}", path.read_bytes())
     place = f"{faulty_s3.root}/database"
-    assert faulty_s3.proxy is not None
-    faulty_s3.proxy.rate = 0.1
-    assert index(config(f"{faulty_s3.root}/films", place, lease_seconds=60)) == 1
-    assert set(faulty_s3.proxy.faults) == set(FAULTS)
+    proxy = faulty_s3.proxy
+    assert proxy is not None
+    monkeypatch.setenv("LOUPE_S3_TIMEOUT_S", "0.5")
+    proxy.silence_s = 0.7
+    proxy.kinds = ("slow_down", "reset", "lost", "cut") * 3 + ("timeout",)
+    for path in films.iterdir():
+        storage.write_bytes(f"{faulty_s3.root}/films/{path.name}", path.read_bytes())
+    assert index(config(f"{faulty_s3.root}/films", place, lease_seconds=60)) == 0
+    assert set(proxy.faults) == set(FAULTS)
+    proxy.rate = 0
     assert rows(place, but=("uri", "etag")) == rows(database, but=("uri", "etag"))
-    assert {row["uri"] for row in rows(place)["videos"]} == {
-        f"{faulty_s3.root}/films/{name}" for name in ("b/still.mp4", "street.mp4")
-    }
+    assert [row["uri"] for row in rows(place)["videos"]] == [f"{faulty_s3.root}/films/a.mp4"]
 
 
 def test_real_clips(database: str) -> None:

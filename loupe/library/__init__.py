@@ -196,9 +196,13 @@ class Library:
         """Delete what a film that got shorter has in chunks from index `chunk_count` on."""
         commits.delete_chunks_after(self._tables, video_id, chunk_count)
 
-    def delete_video_rows(self, video_id: str) -> None:
-        """Delete everything of a film; its own row last."""
-        commits.delete_video_rows(self._tables, video_id)
+    def delete_chunks(self, video_id: str, chunks: Collection[int]) -> None:
+        """Delete what there is of some chunks of a film, by index."""
+        commits.delete_chunks(self._tables, video_id, chunks)
+
+    def delete_videos(self, video_ids: Collection[str]) -> None:
+        """Delete everything of some films; their own rows last."""
+        commits.delete_videos(self._tables, video_ids)
 
     def optimize(self, *, ann_rows: int = 100_000, keep: timedelta = timedelta(days=1)) -> None:
         """Merge small files, bring indexes up to date, and remove versions older than `keep`.

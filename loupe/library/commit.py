@@ -105,18 +105,29 @@ def commit(tables: Tables, batch: CommitBatch) -> None:
 
 def delete_chunks_after(tables: Tables, video_id: str, chunk_count: int) -> None:
     """Delete what a film has in chunks that it no longer has: those from index `chunk_count` on."""
-    where = all_of(equals("video_id", video_id), at_least("chunk_index", chunk_count))
+    _delete_chunks(tables, all_of(equals("video_id", video_id), at_least("chunk_index", chunk_count)))
+
+
+def delete_chunks(tables: Tables, video_id: str, chunks: Collection[int]) -> None:
+    """Delete some chunks of a film, by index."""
+    if chunks:
+        _delete_chunks(tables, all_of(equals("video_id", video_id), among("chunk_index", chunks)))
+
+
+def delete_videos(tables: Tables, video_ids: Collection[str]) -> None:
+    """Delete everything of some films; their rows of `videos` last: a deletion that died is seen and done again."""
+    if video_ids:
+        where = among("video_id", video_ids)
+        _delete_chunks(tables, where)
+        tables.delete("failures: delete", "failures", where)
+        tables.delete("videos: delete", "videos", where)
+
+
+def _delete_chunks(tables: Tables, where: Where) -> None:
     tables.delete("markers: delete", "chunks", where)
     tables.delete("frames: delete", "frames", where)
     tables.delete("captions: delete", "captions", where)
     tables.delete("transcripts: delete", "transcripts", where)
-
-
-def delete_video_rows(tables: Tables, video_id: str) -> None:
-    """Delete everything of a film; its row of `videos` last, so that a deletion that died is seen and done again."""
-    delete_chunks_after(tables, video_id, 0)
-    tables.delete("failures: delete", "failures", equals("video_id", video_id))
-    tables.delete("videos: delete", "videos", equals("video_id", video_id))
 
 
 def _newest(pixels: Sequence[Pixels]) -> list[Pixels]:

@@ -10,11 +10,12 @@ FAILED_BY_S3 = re.compile(r"LanceError\(.*Generic S3 error.*(HTTP error|status c
 def passes(error: BaseException) -> bool:
     """Whether a step that failed so may succeed when it is taken again.
 
-    Told by the text: Lance raises OSError (LanceDB: RuntimeError) for all that storage does, and its text ends in that
-    of object_store, which says "HTTP error" where a connection broke and "status code: 503" where the server was busy.
-    What is missing, denied, or not a table reads otherwise, and so does all that happens to a local folder.
+    Told by the text, for the type tells nothing: of one cause Lance makes a ValueError when it opens a table, an
+    OSError later, and LanceDB a RuntimeError. The text holds that of object_store, which says "HTTP error" where a
+    connection broke or could not be made, and "status code: 503" where the server answered so. What is missing, denied
+    or not a table reads otherwise, and so does all that happens to a local folder.
     """
-    return isinstance(error, OSError | RuntimeError) and FAILED_BY_S3.search(str(error)) is not None
+    return isinstance(error, OSError | RuntimeError | ValueError) and FAILED_BY_S3.search(str(error)) is not None
 
 
 patiently = retry(
