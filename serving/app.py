@@ -21,7 +21,7 @@ from ray import serve
 from serving.front import Voices, build_front
 from serving.guarding import token_digest
 from serving.replicas import ChatReplica, Deployed, EmbeddingReplica
-from serving.scaling import scaling
+from serving.scaling import deployment_name, scaling
 
 DEMO = "infra/configs/demo.yaml"
 FRONT_REQUESTS = 4096
@@ -73,7 +73,9 @@ def deployment(name: str, model: HereModel) -> Any:
     actor: dict[str, Any] = {"num_cpus": model.serve.cpus, "num_gpus": model.serve.gpus}
     if model.serve.accelerator_type:
         actor["accelerator_type"] = model.serve.accelerator_type
-    return serve.deployment(replica, name=name, ray_actor_options=actor, **scaling(model.serve)).bind(model)
+    return serve.deployment(replica, name=deployment_name(name), ray_actor_options=actor, **scaling(model.serve)).bind(
+        model
+    )
 
 
 @serve.ingress()

@@ -4,7 +4,6 @@ from typing import Any
 
 from loupe.config import Serve
 
-
 LOOK_BACK_S = 11
 """That the number of requests is averaged over: a little more than the 10 s after which it is measured again."""
 
@@ -24,3 +23,8 @@ def scaling(settings: Serve) -> dict[str, Any]:
             "look_back_period_s": LOOK_BACK_S,
         },
     }
+
+
+def deployment_name(model: str) -> str:
+    """The name of a model's deployment, which also becomes that of a log file."""
+    return model.replace("/", "--")

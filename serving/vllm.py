@@ -19,7 +19,7 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 from ray.serve.llm.deployment import LLMServer
 from ray.serve.llm.openai_api_models import ChatCompletionRequest, ErrorResponse
 
-from serving.scaling import scaling
+from serving.scaling import deployment_name, scaling
 
 Json = dict[str, Any]
 
@@ -29,7 +29,7 @@ def vllm_deployment(name: str, model: VllmModel) -> Any:
     return build_llm_deployment(
         llm_config(name, model),
         deployment_cls=VllmReplica,
-        override_serve_options={"name": name},
+        override_serve_options={"name": deployment_name(name)},
     )
 
 
@@ -41,12 +41,11 @@ def llm_config(name: str, model: VllmModel) -> LLMConfig:
         "structured_outputs_config": {"backend": "xgrammar"},
         "tensor_parallel_size": max(1, int(model.gpus)),
     } | model.engine_kwargs
-    placement: Json = {}
+    share: Json = {}
     if model.gpus < 1:
         bundle = {"CPU": model.serve.cpus} | ({"GPU": model.gpus} if model.gpus else {})
-        placement = {"placement_group_config": {"bundles": [bundle]}}
-    if model.gpus == 0:
-        placement["accelerator_config"] = {"kind": "cpu"}
+        share = {"placement_group_config": {"bundles": [bundle]}}
+        share["accelerator_config"] = {"kind": "gpu" if model.gpus else "cpu"}
     return LLMConfig(
         model_loading_config={"model_id": name, "model_source": resolve_source(model.source)},
         engine_kwargs=engine,
@@ -54,10 +53,11 @@ def llm_config(name: str, model: VllmModel) -> LLMConfig:
         runtime_env={"env_vars": model.env} if model.env else None,
         deployment_config={
             **scaling(model.serve),
+            "ray_actor_options": {"num_cpus": 0 if share else model.serve.cpus},  # a share has them in its bundle
             "request_router_config": RequestRouterConfig(request_router_class=ConsistentHashRouter),
         },
         log_engine_metrics=False,
-        **placement,
+        **share,
     )
 
 

@@ -1,5 +1,7 @@
 """What a config says about served models, and what it is refused for."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -72,3 +74,14 @@ def test_a_client_of_the_front_asks_each_model_by_its_name() -> None:
     model = asked.chat_model("vlm")
     assert isinstance(model, OpenAIModel)
     assert (model.base_url, model.model, model.api_key_env) == ("http://127.0.0.1:9000/v1", "tiny", "LOUPE_TOKEN")
+
+
+def test_it_needs_vllm_only_where_a_config_asks_for_it() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, serving.app; print('vllm' in sys.modules, 'ray.serve.llm' in sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.split() == ["False", "False"]
