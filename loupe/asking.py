@@ -22,7 +22,7 @@ def ask_request(
 
     `context` is what is known of the film, and stands first: questions about one film share it.
     """
-    content: list[Part] = [Text(text=context)] if context else []
+    content: list[Part] = [Text(text=f"{context}\n")] if context else []
     for seconds, image in frames:
         content += [Text(text=f"[{seconds:.1f}]"), image]
     content.append(Text(text=prompt.fill(question=question)))

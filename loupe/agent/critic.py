@@ -110,11 +110,8 @@ def _film_of(scene: Scene, claim: Claim) -> Film:
 
 
 def _opening(scene: Scene, claim: Claim, film: Film) -> tuple[Message, ...]:
-    thoughts = "\n".join(
-        f"- {as_data(turn.thought or turn.observation or '')}"
-        for turn in claim.turns
-        if turn.thought or turn.observation
-    )
+    steps = (as_data(f"{turn.observation or ''} {turn.thought or ''}") for turn in claim.turns)
+    reasoning = "\n".join(f"- {step}" for step in steps if step)
     told = scene.prompt(
         "critic_doubt",
         film=film_block(scene, 1 + scene.films.index(film), film),
@@ -122,7 +119,7 @@ def _opening(scene: Scene, claim: Claim, film: Film) -> tuple[Message, ...]:
         answer=as_data(claim.answered.said),
         confidence="unknown" if claim.confidence is None else f"{claim.confidence:.2f}",
         times=", ".join(times(ts_ms, 0) for ts_ms in evidence_times(claim, film)) or "none",
-        reasoning=thoughts[max(0, len(thoughts) - scene.settings.shown.reasoning_letters) :],
+        reasoning=reasoning[max(0, len(reasoning) - scene.settings.shown.reasoning_letters) :],
     )
     return Message(role="system", content=scene.prompt("critic")), Message(role="user", content=told)
 

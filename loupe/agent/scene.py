@@ -18,7 +18,6 @@ from loupe.agent.tool import ToolError
 from loupe.config import Answer, Config, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
-from loupe.engines.open import open_engine
 from loupe.engines.protocol import ChatRequest, Engine, EngineError, Reply
 from loupe.library import Library, StoredFrame
 from loupe.library.search import Hit, LevelName
@@ -75,15 +74,6 @@ class Desk:
     async def close(self) -> None:
         """Close the engines."""
         await asyncio.gather(*(engine.close() for engine in self.engines.values()))
-
-
-def open_desk(
-    config: Config, library: Library, embedder: Embedder, roles: Sequence[Role], run: str, root: str | None = None
-) -> Desk:
-    """A desk with the engines of these roles; roles that share a model share its engine. Raises ConfigError."""
-    models = {config.roles.get(role, role): config.chat_model(role) for role in roles}
-    engines = {name: open_engine(model) for name, model in models.items()}
-    return Desk(library, embedder, engines, config, run, root)
 
 
 def transcript_id(desk: Desk, question: Question) -> str:
