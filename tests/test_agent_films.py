@@ -86,6 +86,28 @@ async def test_films_are_read_once_and_shared(library: Library) -> None:
             await films.get("x.mp4")
 
 
+async def test_a_film_that_could_not_be_read_is_read_anew(library: Library) -> None:
+    class Flaky:
+        """The library, away at the first call."""
+
+        def __init__(self) -> None:
+            self.away = True
+
+        def videos(self, video_ids: list[str]) -> dict:
+            if self.away:
+                self.away = False
+                raise OSError("away")
+            return library.videos(video_ids)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(library, name)
+
+    films = Films(Flaky())
+    with pytest.raises(OSError, match="away"):
+        await films.get("a.mp4")
+    assert (await films.get("a.mp4")).video_id == "a.mp4"
+
+
 # Films that were never indexed
 
 

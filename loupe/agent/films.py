@@ -193,6 +193,10 @@ def _log(row: Row) -> tuple[LogLine, ...]:
     return tuple(sorted(lines, key=lambda line: (line.start_ms, line.end_ms)))
 
 
+def _failed(reading: "asyncio.Task[Film]") -> bool:
+    return reading.done() and (reading.cancelled() or reading.exception() is not None)
+
+
 class Films:
     """Films that questions share: each is read once, and the least recently asked for go first.
 
@@ -207,19 +211,14 @@ class Films:
         self._held: OrderedDict[str, asyncio.Task[Film]] = OrderedDict()
 
     async def get(self, video: str) -> Film:
-        """A film by its video_id or URI. Raises UnknownFilm."""
-        if video not in self._held:
+        """A film by its video_id or URI. Raises UnknownFilm. What could not be read is read anew the next time."""
+        if video in self._held and not _failed(self._held[video]):
+            self._held.move_to_end(video)
+        else:
             self._held[video] = asyncio.create_task(asyncio.to_thread(self._read, video))
-        self._held.move_to_end(video)
         while len(self._held) > self._keep:
             self._held.popitem(last=False)
-        reading = self._held[video]
-        try:
-            return await asyncio.shield(reading)
-        except UnknownFilm:
-            if self._held.get(video) is reading:
-                del self._held[video]
-            raise
+        return await asyncio.shield(self._held[video])
 
     def _read(self, video: str) -> Film:
         try:
