@@ -67,7 +67,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     try:
         evaluate(arguments)
-    except (QuestionsError, ResultsError, LibraryError, storage.StorageError, ValueError) as error:
+    except (QuestionsError, ResultsError, LibraryError, storage.StorageError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         sys.exit(2)
 
@@ -114,8 +114,11 @@ def scored_run(
     """A run's answers by question_id, its scores in the questions' order, and its numbers."""
     answers = read_answers(output)
     looked = {row["question_id"]: Looked.of(row) for row in read_traces(output, LOOKED_COLUMNS)}
-    scores = score_run(questions, answers, looked)
-    return answers, scores, summarize(scores, sampling)
+    try:
+        scores = score_run(questions, answers, looked)
+        return answers, scores, summarize(scores, sampling)
+    except ValueError as error:
+        raise ResultsError(f"{output} cannot be scored: {error}") from error
 
 
 def other_run(output: str, questions: Sequence[Question], scores: Sequence[Scored], sampling: Sampling) -> Against:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
 RESAMPLES = 2000
 SEED = 0
 LEVEL = 0.95
+DRAWN_AT_ONCE = 1_000_000
+"""Numbers in memory."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,14 @@ def estimate(values: Sequence[float], resamples: int = RESAMPLES, seed: int = SE
     Questions are drawn with replacement `resamples` times; the interval holds the middle `LEVEL` of the means (Efron
     and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). The same seed gives the same interval.
     """
+    if resamples < 1:
+        raise ValueError(f"an interval is of 1 resample or more, not of {resamples}")
     if not values:
         return None
     array, rng = np.asarray(values, float), np.random.default_rng(seed)
-    means = [array[rng.integers(len(array), size=len(array))].mean() for _ in range(resamples)]
+    rows = max(1, DRAWN_AT_ONCE // len(array))
+    draws = (min(rows, resamples - done) for done in range(0, resamples, rows))
+    means = np.concatenate([array[rng.integers(len(array), size=(n, len(array)))].mean(axis=1) for n in draws])
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(array.mean()), float(low), float(high), len(array))
 
@@ -64,5 +69,8 @@ def mcnemar(only_one: int, only_other: int) -> float:
     It is the sign test on the questions that the runs disagree on (McNemar 1947; binomial with p = 1/2).
     """
     unequal = only_one + only_other
-    tail = sum(comb(unequal, k) for k in range(min(only_one, only_other) + 1))
+    tail, ways = 0, 1
+    for k in range(min(only_one, only_other) + 1):
+        tail += ways  # `unequal` over `k`
+        ways = ways * (unequal - k) // (k + 1)
     return min(1.0, 2 * tail / (1 << unequal))
