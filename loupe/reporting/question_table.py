@@ -5,7 +5,7 @@ from typing import Any
 
 from loupe.reporting.html import Html, tag
 from loupe.reporting.report import Report
-from loupe.reporting.tables import NOT_KNOWN, Table, count, percent
+from loupe.reporting.tables import NOT_KNOWN, Table, count, on_a_line, percent
 from loupe.reporting.turns import details, told
 from loupe.scoring.scored import MISSING, Scored
 from loupe.timeline import clock
@@ -44,8 +44,8 @@ def _evidence(answer: Row | None) -> list[str]:
 
 
 def _short(text: str, letters: int) -> str:
-    """One line of at most so many letters, which a terminal can show: what is not printable is left out."""
-    line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    """One line of at most so many letters."""
+    line = on_a_line(text)
     return line if len(line) <= letters else line[: letters - 1] + "…"
 
 

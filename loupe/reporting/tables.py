@@ -23,7 +23,7 @@ class Table:
 
     def __str__(self) -> str:
         """For the terminal: columns of one width, numbers to the right."""
-        lines = [self.header, *self.rows]
+        lines = [[on_a_line(cell) for cell in cells] for cells in (self.header, *self.rows)]
         widths = [max(len(cells[column]) for cells in lines) for column in range(len(self.header))]
         told = [
             "  ".join(
@@ -33,6 +33,11 @@ class Table:
             for cells in lines
         ]
         return "\n".join([self.title.upper(), *(f"  {line.rstrip()}" for line in told), *filter(None, [self.note])])
+
+
+def on_a_line(text: str) -> str:
+    """A text without what could steer a terminal: line ends and other letters that do not print."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
 
 
 def tables(report: Report) -> Iterator[Table]:
