@@ -1,12 +1,13 @@
 """What runs inside a replica of a model, and how the front asks it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 from loupe.config import ChatModel, EmbedderModel
-from loupe.embedding import Vectors, open_embedder
+from loupe.embedding import Embedder, Vectors, open_embedder
 from loupe.engines.open import open_engine
 from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError
 from ray import serve
@@ -54,9 +55,14 @@ class EmbeddingReplica:
 
     @serve.batch(max_batch_size=EMBED_BATCH, batch_wait_timeout_s=0.005)
     async def embed(self, requests: list[list[str]]) -> list[Vectors]:
-        """Unit vectors of each request's texts, [texts, dimensions]."""
-        vectors = self._embedder.embed([text for texts in requests for text in texts])
-        return np.split(vectors, np.cumsum([len(texts) for texts in requests])[:-1])
+        """Unit vectors of one request's texts, [texts, dimensions]; Serve gathers the requests."""
+        return await asyncio.to_thread(embed_together, self._embedder, requests)
+
+
+def embed_together(embedder: Embedder, requests: list[list[str]]) -> list[Vectors]:
+    """Unit vectors of each request's texts, [texts, dimensions], in one call of the embedder."""
+    vectors = embedder.embed([text for texts in requests for text in texts])
+    return np.split(vectors, np.cumsum([len(texts) for texts in requests])[:-1])
 
 
 class Deployed:
@@ -69,17 +75,28 @@ class Deployed:
     async def chat(self, request: ChatRequest) -> Reply:
         """Answer one request. Raises EngineError, or ApiError 429 where too many wait already."""
         async with ray_errors(self._name):
-            reply: Reply = await self._handle.options(session_id=request.session).answer.remote(request)
+            reply: Reply = await _unless_given_up(
+                self._handle.options(session_id=request.session).answer.remote(request)
+            )
             return reply
 
     async def embed(self, texts: list[str]) -> Vectors:
         """Unit vectors, [texts, dimensions]. Raises as `chat` does."""
         async with ray_errors(self._name):
-            vectors: Vectors = await self._handle.embed.remote(texts)
+            vectors: Vectors = await _unless_given_up(self._handle.embed.remote(texts))
             return vectors
 
     async def close(self) -> None:
         """Serve ends replicas itself."""
+
+
+async def _unless_given_up(response: Any) -> Any:
+    """What a replica answers. Where nobody waits for it any more, the replica is told."""
+    try:
+        return await response
+    except asyncio.CancelledError:
+        response.cancel()
+        raise
 
 
 @asynccontextmanager
