@@ -108,6 +108,24 @@ async def test_strings_may_quote_and_hold_no_raw_control_character(sources: dict
         assert not matcher.fork().accept_string(text)
 
 
+async def test_a_reply_is_heard_while_it_is_written(source: str) -> None:
+    engine = LocalEngine(source, threads=1)
+    requests = [ask(f"question {n}", max_tokens=30) for n in range(3)] + [ask("x", schema=SHORT, max_tokens=100)]
+
+    async def hear(request: ChatRequest) -> list[str | Reply]:
+        return [piece async for piece in engine.stream(request)]
+
+    heard = await asyncio.gather(*map(hear, requests))
+    whole = await asyncio.gather(*map(engine.chat, requests))
+    for (*said, reply), expected in zip(heard, whole, strict=True):
+        assert reply == expected
+        assert "".join(said) == expected.text
+        assert len(said) > 3
+    with pytest.raises(EngineError):
+        await hear(ask("too long " * tiny_models.LENGTH))
+    await engine.close()
+
+
 async def test_a_batch_answers_as_its_requests_would_alone(source: str) -> None:
     """Different lengths, schemas and limits in one batch: no row feels the others."""
     questions = ["a", "a red round person with a cap walks", "in the kitchen", "key and book " * 4]

@@ -1,6 +1,6 @@
 """The decoding loop: a batch of prompts to its replies, each row by its own schema, length and temperature."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class Row:
     matcher: xgrammar.GrammarMatcher | None = None
     """What holds the reply to its schema; None leaves it free."""
     wants_logprobs: bool = False
+    heard: Callable[[int], None] | None = None
+    """Called with each token that is written."""
     tokens: list[int] = field(default_factory=list)
     """What was written, with the token that ends the reply if the model wrote one."""
     logprobs: list[float] = field(default_factory=list)
@@ -116,6 +118,8 @@ def _record(logits: torch.Tensor, chosen: torch.Tensor, rows: Sequence[Row], sto
         if row.finish_reason:
             continue
         row.tokens.append(token)
+        if row.heard:
+            row.heard(token)
         if row.wants_logprobs:
             row.logprobs.append(logprobs[index])
             row.entropies.append(entropies[index])

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -21,12 +21,18 @@ ENTROPY = "whole vocabulary, before the grammar's mask, at temperature 1"
 """What entropies are of."""
 
 
+HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"
+"""What the text ends with while a letter of several tokens is being written."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     request: ChatRequest
     future: "Future[Reply]"
     alike: tuple[int, int]
     """Requests that agree here are about equally long, and so worth a batch."""
+    heard: Callable[[int | None], None] | None = None
+    """Called with each token as it is written, and with None before the first."""
 
 
 class LocalEngine:
@@ -62,13 +68,47 @@ class LocalEngine:
 
     async def chat(self, request: ChatRequest) -> Reply:
         """Answer one request; those that wait at the same time share a batch."""
-        waiting = _Waiting(request, Future(), _alike(request))
+        return await asyncio.wrap_future(self._enqueue(_Waiting(request, Future(), _alike(request))))
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[str | Reply]:
+        """The text in pieces, as its tokens are written, and the whole reply at the end. Raises as `chat` does.
+
+        A batch that fails is written again in halves: what was said stands, and must be said again.
+        """
+        loop, queue = asyncio.get_running_loop(), asyncio.Queue[int | None]()
+
+        def hear(token: int | None) -> None:
+            if not loop.is_closed():  # whoever listened is gone
+                loop.call_soon_threadsafe(queue.put_nowait, token)
+
+        future = self._enqueue(_Waiting(request, Future(), _alike(request), hear))
+        future.add_done_callback(lambda _: hear(None))
+        try:
+            said = ""
+            tokens: list[int] = []
+            while not (future.done() and queue.empty()):
+                token = await queue.get()
+                tokens = [] if token is None else [*tokens, token]
+                text = self._checkpoint.decode([t for t in tokens if t not in self._checkpoint.stop_ids])
+                if len(text) > len(said) and text.startswith(said) and not text.endswith(HALF_A_LETTER):
+                    yield text[len(said) :]
+                    said = text
+            reply = await asyncio.wrap_future(future)
+            if not reply.text.startswith(said):
+                raise EngineError("the reply had to be written again, and came out otherwise")
+            if len(reply.text) > len(said):
+                yield reply.text[len(said) :]
+            yield reply
+        finally:
+            future.cancel()
+
+    def _enqueue(self, waiting: _Waiting) -> "Future[Reply]":
         with self._changed:
             if self._closed:
                 raise EngineError("the engine is closed")
             self._inbox.append(waiting)
             self._changed.notify()
-        return await asyncio.wrap_future(waiting.future)
+        return waiting.future
 
     async def close(self) -> None:
         """End the worker thread after its batch; requests that still wait fail."""
@@ -109,7 +149,7 @@ class LocalEngine:
         if not batch:
             return
         try:
-            replies = self._write([waiting.request for waiting in batch])
+            replies = self._write(batch)
         except Exception as error:  # noqa: BLE001 (the boundary between one request and the next)
             if len(batch) == 1:
                 batch[0].future.set_exception(_as_engine_error(error))
@@ -120,7 +160,8 @@ class LocalEngine:
         for waiting, reply in zip(batch, replies, strict=True):
             waiting.future.set_result(reply)
 
-    def _write(self, requests: Sequence[ChatRequest]) -> list[Reply]:
+    def _write(self, batch: Sequence[_Waiting]) -> list[Reply]:
+        requests = [waiting.request for waiting in batch]
         matchers = [self._grammars.matcher(request.schema) if request.schema else None for request in requests]
         pictures = [picture_usage(request) for request in requests]
         inputs = self._checkpoint.encode(requests)
@@ -131,9 +172,13 @@ class LocalEngine:
                 temperature=request.temperature,
                 matcher=matcher,
                 wants_logprobs=request.logprobs,
+                heard=waiting.heard,
             )
-            for request, matcher, length in zip(requests, matchers, lengths, strict=True)
+            for waiting, request, matcher, length in zip(batch, requests, matchers, lengths, strict=True)
         ]
+        for waiting in batch:
+            if waiting.heard:
+                waiting.heard(None)
         decoding.write(self._checkpoint, inputs, rows)
         return [self._reply(*one) for one in zip(requests, rows, lengths, pictures, strict=True)]
 

@@ -1,7 +1,8 @@
 """What every engine does: one chat request in, one reply out."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
@@ -82,3 +83,23 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Release what the engine holds (connections, threads, device memory)."""
         ...
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that can be heard while it writes."""
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[str | Reply]:
+        """The text of a reply in pieces, as they are written, and at the end the reply. Raises as `chat` does."""
+        ...
+
+
+async def pieces(engine: Engine, request: ChatRequest) -> AsyncIterator[str | Reply]:
+    """What `stream` gives, of any engine: one that cannot stream says all at once."""
+    if isinstance(engine, StreamingEngine):
+        async for piece in engine.stream(request):
+            yield piece
+    else:
+        reply = await engine.chat(request)
+        yield reply.text
+        yield reply
