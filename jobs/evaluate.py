@@ -11,7 +11,7 @@ import dataclasses
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -104,7 +104,7 @@ def make_report(arguments: Arguments, questions: Sequence[Question]) -> Report:
         sampling=sampling,
         costs=costs,
         against=other,
-        notes=(*notes(questions, answers, summary), *assumed),
+        notes=(*oddities(questions, answers, summary), *assumed),
     )
 
 
@@ -127,39 +127,42 @@ def other_run(output: str, questions: Sequence[Question], scores: Sequence[Score
     return Against(About.of(answers.values()), summary, others, compare(scores, others, sampling))
 
 
-def notes(questions: Sequence[Question], answers: Mapping[str, Row], summary: Summary) -> list[str]:
+def oddities(questions: Sequence[Question], answers: Mapping[str, Row], summary: Summary) -> list[str]:
     """What is not as one would expect."""
     known = {question.question_id for question in questions}
     strangers = sum(question_id not in known for question_id in answers)
     told = []
     if strangers:
-        told.append(f"{strangers} answers are to questions that are not in the file of questions: they count nowhere.")
+        told.append(f"Answers to questions that are not in the file of questions, counted nowhere: {strangers}.")
     if summary.unknown:
-        told.append(f"{summary.unknown} questions have no known answer: they count in no accuracy.")
+        told.append(f"Questions without a known answer, counted in no accuracy: {summary.unknown}.")
     return told
 
 
 def costs_of(arguments: Arguments, questions: Sequence[Question], summary: Summary) -> tuple[Costs | None, list[str]]:
     """Tokens with the index and without, and what was taken for granted; None where they cannot be known."""
-    if arguments.database is None or not summary.effort:
+    if not summary.effort:
+        return None, []
+    if arguments.database is None:
         return None, ["Without --database the films' lengths are not known: no cost of passing them whole is given."]
-    videos = Library.open(arguments.database).videos()
-    lengths = [length for question in questions if (length := film_ms(question, videos.values())) is not None]
+    videos = list(Library.open(arguments.database).videos().values())
+    by_name = {row[name]: row["duration_ms"] for row in videos for name in ("video_id", "uri")}
+    films = [question.videos or [row["video_id"] for row in videos] for question in questions]
+    told = [film_ms(names, by_name, question.before_ms) for names, question in zip(films, questions, strict=True)]
+    lengths = [length for length in told if length is not None]
     if not lengths:
         return None, [f"{arguments.database} holds none of the films: no cost of passing them whole is given."]
-    index_tokens, told = tokens_of_index(arguments.index_report)
+    index_tokens, notes = tokens_of_index(arguments.index_report)
     frame = f"{arguments.fps:g} frames a second of {arguments.tokens_per_frame} tokens each"
-    told.append(f"A whole film is {frame}; a question that names no film is passed all {len(videos)} of them.")
+    notes.append(f"A whole film is {frame}; a question that names no film is passed all {len(videos)} of them.")
     whole = film_tokens(lengths, arguments.fps, arguments.tokens_per_frame)
-    return Costs(index_tokens, summary.effort["tokens"].mean, whole), told
+    return Costs(index_tokens, summary.effort["tokens"].mean, whole), notes
 
 
-def film_ms(question: Question, videos: Iterable[Row]) -> int | None:
-    """How long the films of a question are together, up to what it may see; None where one is not in the index."""
-    rows = list(videos)
-    by_name = {row[name]: row["duration_ms"] for row in rows for name in ("video_id", "uri")}
-    lengths = [by_name.get(name) for name in question.videos or [row["video_id"] for row in rows]]
-    known = [min(length, question.before_ms or length) for length in lengths if length is not None]
+def film_ms(names: Sequence[str], by_name: Mapping[str, int | None], before_ms: int | None) -> int | None:
+    """How long films are together, each up to what may be seen of it; None where one is not in the index."""
+    lengths = [by_name.get(name) for name in names]
+    known = [min(length, before_ms or length) for length in lengths if length is not None]
     return sum(known) if known and len(known) == len(lengths) else None
 
 

@@ -139,8 +139,8 @@ def test_what_is_not_known_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     runs = [*traces(), trace(unknown, "A"), trace(stranger, "A")]
     printed = told(made(tmp_path, runs, [*QUESTIONS, unknown]), capsys)
     assert "\nall 57.1 %" in printed
-    assert "1 answers are to questions that are not in the file" in printed
-    assert "1 questions have no known answer" in printed
+    assert "not in the file of questions, counted nowhere: 1." in printed
+    assert "without a known answer, counted in no accuracy: 1." in printed
     assert "Without --database" in printed
 
 

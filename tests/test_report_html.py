@@ -15,7 +15,7 @@ from loupe.scoring.amortizing import Costs
 from loupe.scoring.calibration import reliability
 from loupe.scoring.scored import Looked, score_run
 from loupe.scoring.summary import Sampling, compare, summarize
-from schemas.questions import Question
+from schemas.questions import UNANSWERABLE, Question
 from schemas.results import answer_row
 from schemas.traces import Evidence, RoleModel, Trace
 from tests.results_scene import call, doubt, frame, letter, trace, turn
@@ -156,6 +156,26 @@ def test_a_question_that_was_not_asked_is_there_and_cannot_be_opened() -> None:
     outcomes = [each["data-status"] for each in found.all("tbody") if "data-status" in each]
     assert outcomes == ["missing", "answered"]
     assert sum(each.get("class") == "opener" for each in found.all("button")) == 1
+
+
+def test_answers_are_told_as_people_say_them() -> None:
+    times = letter("t", "[[10, 20.5], [30, 40]]", options=(), answer_type="spans")
+    nobody = letter("n", UNANSWERABLE, answerable=False)
+    runs = [trace(letter("c"), "B"), trace(times, "around noon"), trace(nobody, None)]
+    text = seen(runs, [letter("c"), times, nobody]).text
+    for told in ("B · a dog barks", "A · a cat jumps", "10-20.5 s, 30-40 s", "around noon", "no answer"):
+        assert told in text
+    assert "the film does not say" in text
+
+
+def test_a_strip_shows_where_in_the_film_one_looked_and_none_is_of_two_films() -> None:
+    question = letter("q")
+    verdict = doubt("A", "A", media=(frame(90),))
+    one = trace(question, "A", turns=(turn(0, looked=(12, 40)),), verdicts=(verdict,))
+    two = trace(question, "A", turns=(turn(0, media=(frame(12), frame(12, "b.mp4"))),))
+    told = "Where in the film: true times; looked at; critic looked at; evidence"
+    assert told in [each["aria-label"] for each in seen([one], [question]).all("svg")]
+    assert not [each for each in seen([two], [question]).all("svg") if "Where" in str(each["aria-label"])]
 
 
 def test_very_long_texts_are_cut_and_say_so() -> None:

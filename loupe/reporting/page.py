@@ -69,7 +69,7 @@ def _sections(report: Report) -> Iterator[Html]:
     """The numbers, each with its picture where one helps."""
     summary, asked = report.summary, [one for one in report.scores if one.status != MISSING]
     groups = {"all": summary.accuracy, **summary.by_capability}
-    yield _section(tables.accuracy(summary), plots.intervals(groups, summary.accuracy.mean))
+    yield _section(tables.accuracy(summary, report.sampling), plots.intervals(groups, summary.accuracy.mean))
     yield tag("div", _cards(report), class_="cards")
     if report.costs:
         asked_for = len(report.questions)
@@ -134,17 +134,19 @@ def _questions(report: Report, traces: Mapping[str, Row]) -> Html:
 
 def _rules(report: Report) -> Html:
     """How the numbers are made."""
+    drawn = report.sampling
     rules = [
         "Every question counts: what is missing, failed, did not parse or ran out of turns is wrong. A question that "
         "the film does not answer is right only if the answer says so.",
         "Choices and numbers are exact; text is right if it is the same words but for case, punctuation and articles; "
         f"spans from an IoU of {GOOD_IOU:g} on, of the two unions of spans.",
-        f"Intervals are percentile bootstrap: {report.sampling.resamples:,} times as many questions are drawn with "
-        f"replacement, seed {report.sampling.seed}. Runs are compared in pairs, and by McNemar's exact test.",
+        f"Intervals are percentile bootstrap: questions are drawn with replacement {drawn.resamples:,} times, seed "
+        f"{drawn.seed}; the middle {LEVEL:.0%} of the means. Runs are compared question by question: pairs are drawn "
+        "together, and McNemar's exact test counts where they differ.",
         "Frame relevance is a mean over questions about one film whose true times are known; the critic's own frames "
         "are left out. Effort is over the questions that were asked.",
-        "With the index: its tokens once, and the mean tokens of this run a question. The whole film: its frames at "
-        "every question, nothing else counted.",
+        "With the index, n questions cost its tokens once and n times the mean tokens of this run. Passing the whole "
+        "film, they cost n times the tokens of its frames; the question's text and the answer are not counted there.",
         *report.notes,
     ]
     return tag(

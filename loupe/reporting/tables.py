@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from loupe.reporting.report import Against, Report
 from loupe.scoring.amortizing import Costs
 from loupe.scoring.statistics import LEVEL, Estimate
-from loupe.scoring.summary import Calibration, CriticEffect, Effort, Overlap, Relevance, Summary
+from loupe.scoring.summary import Calibration, CriticEffect, Effort, Overlap, Relevance, Sampling, Summary
 
 QUESTIONS_SHOWN = (1, 10, 100, 1000)
 NOT_KNOWN = "–"
@@ -43,7 +43,7 @@ def on_a_line(text: str) -> str:
 def tables(report: Report) -> Iterator[Table]:
     """Every table, in the order in which they are read."""
     summary = report.summary
-    yield accuracy(summary)
+    yield accuracy(summary, report.sampling)
     if report.against:
         yield comparison(report.against, summary)
     if summary.critic:
@@ -60,12 +60,15 @@ def tables(report: Report) -> Iterator[Table]:
     yield statuses(summary.statuses)
 
 
-def accuracy(summary: Summary) -> Table:
+def accuracy(summary: Summary, sampling: Sampling) -> Table:
     """Accuracy of all, by capability and by type of answer."""
     types = {f"answers: {name}": each for name, each in summary.by_answer_type.items()}
     groups = {"all": summary.accuracy, **summary.by_capability, **types}
     rows = tuple((name, percent(each.mean), interval(each), str(each.count)) for name, each in groups.items())
-    return Table("Accuracy", ("", "right", f"{LEVEL:.0%} interval", "questions"), rows)
+    note = f"  Percentile bootstrap, {sampling.resamples:,} resamples of questions, seed {sampling.seed}."
+    if "text" in summary.by_answer_type:
+        note += " Text is right where the words are the same but for case, punctuation and articles."
+    return Table("Accuracy", ("", "right", f"{LEVEL:.0%} interval", "questions"), rows, note)
 
 
 def comparison(against: Against, summary: Summary) -> Table:

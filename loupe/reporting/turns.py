@@ -1,6 +1,5 @@
 """What happened to one question, turn by turn, from its trace."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from loupe.reporting.html import Html, tag
 from loupe.reporting.strips import strip
 from loupe.reporting.tables import count
+from loupe.scoring.answers import read_spans
 from loupe.scoring.scored import times_of
 from loupe.timeline import clock
 from schemas.questions import LETTERS, UNANSWERABLE, Question
@@ -50,26 +50,34 @@ def told(question: Question, answer: str | None) -> str:
         return "no answer"
     if answer == UNANSWERABLE:
         return "the film does not say"
-    if question.answer_type == "choice" and answer in LETTERS[: len(question.options)]:
-        return f"{answer} · {question.options[LETTERS.index(answer)]}"
-    if question.answer_type == "spans":
-        return ", ".join(f"{start:g}-{end:g} s" for start, end in json.loads(answer))
+    options = dict(zip(LETTERS, question.options, strict=False))
+    if answer in options:
+        return f"{answer} · {options[answer]}"
+    if question.answer_type == "spans" and (spans := read_spans(answer)):
+        return ", ".join(f"{start:g}-{end:g} s" for start, end in spans)
     return answer
 
 
 def details(question: Question, answer: Row, trace: Row) -> Html:
     """Where it looked, the options, and every turn with the critic's verdicts in their places."""
-    looked = [media["ts_ms"] for turn in trace["turns"] for media in turn["media"]]
-    critic = [media["ts_ms"] for verdict in trace["verdicts"] for media in verdict["media"]]
-    evidence = [(each["start_ms"], each["end_ms"]) for each in answer["evidence"]]
     return tag(
         "div",
-        strip(times_of(question), looked, critic, evidence),
+        _strip(question, answer, trace),
         _options(question, answer["answer"]),
         tag("p", "Error: ", cut(answer["error"]), class_="error") if answer["error"] else None,
         tag("ol", _events(trace), class_="turns"),
         class_="details",
     )
+
+
+def _strip(question: Question, answer: Row, trace: Row) -> Html | None:
+    """Where in the film; nothing where there are several."""
+    looked = [media for turn in trace["turns"] for media in turn["media"]]
+    critic = [media for verdict in trace["verdicts"] for media in verdict["media"]]
+    if len({each["video_id"] for each in (*looked, *critic, *answer["evidence"])}) > 1:
+        return None
+    evidence = [(each["start_ms"], each["end_ms"]) for each in answer["evidence"]]
+    return strip(times_of(question), [each["ts_ms"] for each in looked], [each["ts_ms"] for each in critic], evidence)
 
 
 def _options(question: Question, given: str | None) -> Html | None:

@@ -3,8 +3,8 @@
     with the index        index_tokens + n * question_tokens
     the whole film        n * film_tokens,    film_tokens = frames of the film at `fps` * tokens a frame
 
-`question_tokens` is the mean of the run. The question's own text and the answer are left out of the whole film's side,
-which favours it; so does the index when it serves more questions than were asked.
+`question_tokens` is the mean of the run, with all that its agents, critics and retries took. On the side of the whole
+film the question's own text and the answer are left out, which favours it.
 """
 
 import math
