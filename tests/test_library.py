@@ -202,10 +202,9 @@ Library.open(database, before_commit=before_commit).commit(batch(database, Scene
 """
 
 
-@pytest.mark.parametrize("step", [1, 3])
-def test_a_process_that_is_killed_leaves_nothing_half(step: int, library: Library, database: str):
+def test_a_process_that_is_killed_leaves_nothing_half(library: Library, database: str):
     library.commit(batch(database, Scene("a.mp4", 0)))
-    killed = subprocess.run([sys.executable, "-c", KILLED, database, str(step)], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, database, "3"], check=False)
     assert killed.returncode == 9
     assert library.chunk_markers() == {}
     library.commit(batch(database, Scene("a.mp4", 0, made="2")))
