@@ -52,16 +52,20 @@ class Progress:
         )
 
     def report(self) -> dict[str, Any]:
-        """What report.json holds. Sums are of this job alone, statuses of all questions that are finished."""
-        now = self.now
+        """What report.json holds: of all questions that are finished, and what of it this job spent."""
+        now, before = self.now, self.before
         return {
             "seconds": round(self.seconds, 1),
-            "questions": {"asked": self.total, "finished_before": self.before.questions, "finished_now": now.questions},
+            "questions": {"all": self.total, "finished_before": before.questions, "finished_now": now.questions},
             "statuses": self.statuses(),
-            "limits": dict(now.limits),
+            "limits": dict(before.limits + now.limits),
             "errors": dict(self.errors()),
-            **{name: round(now.sums[name], 6) if name == "cost" else int(now.sums[name]) for name in SUMS},
-            "by_role": {role: dict(spent) for role, spent in sorted(now.by_role.items())},
+            "spent": rounded(before.sums + now.sums),
+            "spent_now": rounded(now.sums),
+            "spent_by_role": {
+                role: rounded(before.by_role.get(role, Counter()) + now.by_role.get(role, Counter()))
+                for role in sorted(before.by_role.keys() | now.by_role.keys())
+            },
         }
 
     def errors(self) -> Counter[str]:
@@ -98,6 +102,11 @@ class Tally:
         for part in spent:
             numbers = {name: value for name, value in part.items() if name not in ("role", "model")}
             self.by_role.setdefault(part["role"], Counter()).update(numbers)
+
+
+def rounded(sums: Counter[str]) -> dict[str, int | float]:
+    """Sums for people."""
+    return {name: round(value, 6) for name, value in sums.items()}
 
 
 def kind_of(error: str | None) -> str:
