@@ -80,8 +80,11 @@ def evaluate(arguments: Arguments) -> None:
     print("\n\n".join(map(str, [*shown, *tables(report)])))
     for note in report.notes:
         print(f"\n{note}")
-    opened = [question.question_id for question, _ in in_order(report)[: arguments.details]]
-    traces = {row["question_id"]: row for row in read_traces(arguments.output, TRACE_COLUMNS, opened)}
+    opened = [name for question, _ in in_order(report) if (name := question.question_id) in report.answers]
+    traces = {
+        row["question_id"]: row
+        for row in read_traces(arguments.output, TRACE_COLUMNS, set(opened[: arguments.details]))
+    }
     written = {"scores.parquet": as_parquet(report.scores), "report.html": page(report, traces).encode()}
     for name, data in written.items():
         storage.write_bytes(storage.join(arguments.output, name), data)
@@ -113,7 +116,7 @@ def scored_run(
 ) -> tuple[Mapping[str, Row], list[Scored], Summary]:
     """A run's answers by question_id, its scores in the questions' order, and its numbers."""
     answers = read_answers(output)
-    looked = {row["question_id"]: Looked.of(row) for row in read_traces(output, LOOKED_COLUMNS)}
+    looked = {row["question_id"]: Looked.of(row) for row in read_traces(output, LOOKED_COLUMNS, answers)}
     try:
         scores = score_run(questions, answers, looked)
         return answers, scores, summarize(scores, sampling)

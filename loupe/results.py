@@ -1,7 +1,7 @@
 """What a batch of answers left in its folder, here or on S3: `answers/` and `traces/`, files of Parquet."""
 
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -31,12 +31,15 @@ def read_answers(output: str) -> dict[str, Row]:
     return rows
 
 
-def read_traces(output: str, columns: Sequence[str], only: Collection[str] | None = None) -> Iterator[Row]:
-    """Rows of `traces/`, some columns of them; of a nested one `a.list.element.b`. `only` are question_ids."""
-    return _read(output, "traces", columns, only)
+def read_traces(output: str, columns: Sequence[str], question_ids: Container[str]) -> Iterator[Row]:
+    """Rows of `traces/` of these questions, some columns of them; of a nested one `a.list.element.b`.
+
+    A trace whose answer is not there is what a job left that died before it wrote the answer. Raises ResultsError.
+    """
+    return (row for row in _read(output, "traces", columns) if row["question_id"] in question_ids)
 
 
-def _read(output: str, table: str, columns: Sequence[str], only: Collection[str] | None = None) -> Iterator[Row]:
+def _read(output: str, table: str, columns: Sequence[str]) -> Iterator[Row]:
     folder = storage.join(output, table)
     try:
         files = list(storage.list_files(folder, (".parquet",)))
@@ -51,4 +54,4 @@ def _read(output: str, table: str, columns: Sequence[str], only: Collection[str]
         if missing:
             raise ResultsError(f"{file.uri} is not a file of {table}: it lacks {', '.join(sorted(missing))}")
         for batch in stored.iter_batches(BATCH, columns=list(columns)):
-            yield from (row for row in batch.to_pylist() if only is None or row["question_id"] in only)
+            yield from batch.to_pylist()

@@ -144,6 +144,18 @@ def test_what_is_not_known_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "Without --database" in printed
 
 
+def test_a_trace_that_a_job_left_without_its_answer_is_no_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = made(tmp_path)
+    left = write_run(tmp_path / "left", [trace(QUESTIONS[4], "A")])
+    (Path(left) / "traces" / "part-0.parquet").rename(tmp_path / "run" / "traces" / "part-1.parquet")
+    assert "\nmissing 1 14.3 %" in told(arguments, capsys)
+    assert (tmp_path / "run" / "report.html").read_text().count('class="opener"') == 6
+    (missing,) = pl.read_parquet(tmp_path / "run" / "scores.parquet").filter(status="missing").to_dicts()
+    assert (missing["looked_inside"], missing["review_tokens"]) == (None, None)
+
+
 def test_a_run_in_which_nothing_was_answered_is_all_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\nall 0.0 % [0.0, 0.0] 7" in told(made(tmp_path, []), capsys)
 
