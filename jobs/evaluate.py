@@ -156,8 +156,10 @@ def costs_of(arguments: Arguments, questions: Sequence[Question], summary: Summa
     if not lengths:
         return None, [f"{arguments.database} holds none of the films: no cost of passing them whole is given."]
     index_tokens, notes = tokens_of_index(arguments.index_report)
-    frame = f"{arguments.fps:g} frames a second of {arguments.tokens_per_frame} tokens each"
-    notes.append(f"A whole film is {frame}; a question that names no film is passed all {len(videos)} of them.")
+    frames = f"{arguments.fps:g} fps and {arguments.tokens_per_frame} tokens a frame"
+    notes.append(
+        f"A whole film is passed at {frames}; to a question that names none, the whole library ({len(videos)})."
+    )
     whole = film_tokens(lengths, arguments.fps, arguments.tokens_per_frame)
     return Costs(index_tokens, summary.effort["tokens"].mean, whole), notes
 
