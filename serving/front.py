@@ -5,7 +5,8 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -13,7 +14,7 @@ from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from loupe.config import Serving
 from loupe.embedding import Vectors
-from loupe.engines.protocol import Engine, EngineError
+from loupe.engines.protocol import Engine, EngineError, Reply, pieces
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -21,9 +22,13 @@ from serving import translating
 from serving.bodies import ChatBody, EmbeddingBody
 from serving.errors import ApiError, of_engine, of_validation, unavailable
 from serving.guarding import Guard
+from serving.translating import Answer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+INTERNAL = ApiError(500, "this server failed at the request; its log says more", code="internal_error")
+"""What was not foreseen."""
 
 
 class EmbeddingEngine(Protocol):
@@ -74,31 +79,34 @@ def build_front(voices: Voices, serving: Serving, token: str | None = None) -> F
         if name not in voices.chat:
             raise translating.no_model(body.model, list(voices.chat))
         request = translating.chat_request(body, serving, x_session_id)
-        reply = await _answer(voices.chat[name].chat(request), name, serving.timeout_s)
-        head = (reply, name, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()))
+        engine, answer = voices.chat[name], _answer_of(name, body)
         if not body.stream:
-            return JSONResponse(translating.completion(*head, token_ids=body.return_token_ids))
-        chunks = translating.chunks(
-            *head, with_usage=body.stream_options.include_usage, token_ids=body.return_token_ids
-        )
-        return StreamingResponse(_events(chunks), media_type="text/event-stream")
+            return JSONResponse(answer.completion(await _within(serving.timeout_s, engine.chat(request), name)))
+        said = pieces(engine, request)
+        first = await _within(serving.timeout_s, anext(said), name)  # what goes wrong before it still has a status
+        events = _chunks(first, said, answer, body.stream_options.include_usage, serving.timeout_s)
+        return StreamingResponse(_events(events), media_type="text/event-stream")
 
     @app.post("/v1/embeddings")
     async def embeddings(body: EmbeddingBody) -> Response:
         name = voices.model(body.model)
         if name not in voices.embedding:
             raise translating.no_model(body.model, list(voices.embedding))
-        vectors = await _answer(voices.embedding[name].embed(body.texts), name, serving.timeout_s)
+        vectors = await _within(serving.timeout_s, voices.embedding[name].embed(body.texts), name)
         return JSONResponse(translating.embeddings(vectors, body, name))
 
     return app
 
 
-async def _answer(answer: Awaitable[T], model: str, timeout_s: float) -> T:
+def _answer_of(model: str, body: ChatBody) -> Answer:
+    return Answer(model, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), body.return_token_ids)
+
+
+async def _within(timeout_s: float, said: Awaitable[T], model: str) -> T:
     """What an engine says. Raises ApiError where it says nothing."""
     try:
         async with asyncio.timeout(timeout_s):
-            return await answer
+            return await said
     except EngineError as error:
         raise of_engine(error, model) from error
     except TimeoutError as error:
@@ -110,10 +118,36 @@ def _card(name: str, voices: Voices) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "loupe", "roles": roles}
 
 
-def _events(chunks: Iterable[Any]) -> Iterator[str]:
-    for chunk in chunks:
-        yield f"data: {json.dumps(chunk)}\n\n"
+async def _chunks(
+    first: str | Reply, rest: AsyncGenerator[str | Reply, None], answer: Answer, with_usage: bool, timeout_s: float
+) -> AsyncIterator[Any]:
+    """The chunks of a stream: the role, the text in pieces, the end, and the usage if it is wanted."""
+    async with aclosing(rest):
+        yield answer.chunk(role="assistant", content="")
+        piece = first
+        while isinstance(piece, str):
+            yield answer.chunk(content=piece)
+            piece = await _within(timeout_s, anext(rest), answer.model)
+        yield answer.last_chunk(piece)
+        if with_usage:
+            yield answer.usage_chunk(piece)
+
+
+async def _events(chunks: AsyncIterator[Any]) -> AsyncIterator[str]:
+    """Server-sent events. The status has gone out by now: an error is an event, and the last one."""
+    try:
+        async for chunk in chunks:
+            yield _event(chunk)
+    except ApiError as error:
+        yield _event(error.body)
+    except Exception as error:
+        log.exception("a stream failed", exc_info=error)
+        yield _event(INTERNAL.body)
     yield "data: [DONE]\n\n"
+
+
+def _event(content: Any) -> str:
+    return f"data: {json.dumps(content)}\n\n"
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -137,4 +171,4 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unknown(_: Request, error: Exception) -> Response:
         log.exception("a request failed", exc_info=error)
-        return respond(ApiError(500, "this server failed at the request; its log says more", code="internal_error"))
+        return respond(INTERNAL)

@@ -1,15 +1,15 @@
 """What runs inside a replica of a model, and how the front asks it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import numpy as np
 from loupe.config import ChatModel, EmbedderModel
 from loupe.embedding import Embedder, Vectors, open_embedder
 from loupe.engines.open import open_engine
-from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError
+from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError, pieces
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -31,20 +31,30 @@ class ChatReplica:
 
     async def answer(self, request: ChatRequest) -> Reply:
         """Answer one request. Raises EngineError where that is not possible."""
+        with self._noting_health():
+            return await self._engine.chat(request)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Reply, None]:
+        """The text in pieces, and the reply at the end. Raises as `answer` does."""
+        with self._noting_health():
+            async for piece in pieces(self._engine, request):
+                yield piece
+
+    async def check_health(self) -> None:
+        """Serve replaces a replica whose check raises."""
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise RuntimeError(f"the last {self._failures} requests failed")
+
+    @contextmanager
+    def _noting_health(self) -> Iterator[None]:
         try:
-            reply = await self._engine.chat(request)
+            yield
         except RequestError:
             raise
         except EngineError:
             self._failures += 1
             raise
         self._failures = 0
-        return reply
-
-    async def check_health(self) -> None:
-        """Serve replaces a replica whose check raises."""
-        if self._failures >= FAILURES_IN_A_ROW:
-            raise RuntimeError(f"the last {self._failures} requests failed")
 
 
 class EmbeddingReplica:
@@ -79,6 +89,17 @@ class Deployed:
                 self._handle.options(session_id=request.session).answer.remote(request)
             )
             return reply
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Reply, None]:
+        """The text in pieces, and the reply at the end. Raises as `chat` does."""
+        async with ray_errors(self._name):
+            handle = self._handle.options(session_id=request.session, stream=True)
+            response = handle.stream.remote(request)
+            try:
+                async for piece in response:
+                    yield piece
+            finally:
+                response.cancel()
 
     async def embed(self, texts: list[str]) -> Vectors:
         """Unit vectors, [texts, dimensions]. Raises as `chat` does."""

@@ -4,7 +4,7 @@ import base64
 import binascii
 import io
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -22,8 +22,6 @@ JPEG_URL = "data:image/jpeg;base64,"
 SCHEMA_LETTERS = 65_536
 SCHEMA_DEPTH = 64
 """A schema becomes a grammar in a compiler that was not written for strangers: what it is given is bounded."""
-PIECE_LETTERS = 24
-"""Of a reply in one event of a stream."""
 
 Json = dict[str, Any]
 
@@ -107,41 +105,47 @@ def _children(node: Any) -> list[Any]:
 # Replies
 
 
-def completion(reply: Reply, model: str, name: str, created: int, *, token_ids: bool = False) -> Json:
-    """A chat completion. `name` is its id, `created` in seconds since 1970."""
-    message = {"role": "assistant", "content": reply.text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason, "logprobs": _logprobs(reply)}
-    if token_ids:
-        choice["token_ids"] = None if reply.token_ids is None else list(reply.token_ids)
-    head = {"id": name, "object": "chat.completion", "created": created, "model": model}
-    return {**head, "choices": [choice], "usage": usage(reply)}
+@dataclass(frozen=True)
+class Answer:
+    """What stands at the head of every answer to a request, and what was asked to be in it."""
 
+    model: str
+    name: str
+    """Its id."""
+    created: int
+    """Seconds since 1970."""
+    token_ids: bool = False
 
-def chunks(
-    reply: Reply, model: str, name: str, created: int, *, with_usage: bool = False, token_ids: bool = False
-) -> Iterator[Json]:
-    """The chunks of a stream, in order: the role, the text in pieces, the end, and the usage if it is wanted.
+    def completion(self, reply: Reply) -> Json:
+        """The reply, whole."""
+        message = {"role": "assistant", "content": reply.text, "refusal": None}
+        return self._as("chat.completion", [{"index": 0, "message": message, **self._end(reply)}]) | usage(reply)
 
-    Log-probabilities come with the end, all at once.
-    """
-    head = {"id": name, "object": "chat.completion.chunk", "created": created, "model": model}
+    def chunk(self, **delta: str) -> Json:
+        """An event of a stream: some more of the message."""
+        choice = {"index": 0, "delta": delta, "finish_reason": None, "logprobs": None}
+        return self._as("chat.completion.chunk", [choice])
 
-    def chunk(delta: Json, **more: Any) -> Json:
-        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None, "logprobs": None, **more}]}
+    def last_chunk(self, reply: Reply) -> Json:
+        """The event that ends the message; log-probabilities come with it, all at once."""
+        return self._as("chat.completion.chunk", [{"index": 0, "delta": {}, **self._end(reply)}])
 
-    yield chunk({"role": "assistant", "content": ""})
-    for start in range(0, len(reply.text), PIECE_LETTERS):
-        yield chunk({"content": reply.text[start : start + PIECE_LETTERS]})
-    ids = {"token_ids": list(reply.token_ids)} if token_ids and reply.token_ids else {}
-    yield chunk({}, finish_reason=reply.finish_reason, logprobs=_logprobs(reply), **ids)
-    if with_usage:
-        yield {**head, "choices": [], "usage": usage(reply)}
+    def usage_chunk(self, reply: Reply) -> Json:
+        """The event after it, for those who asked what it cost."""
+        return self._as("chat.completion.chunk", []) | usage(reply)
+
+    def _end(self, reply: Reply) -> Json:
+        ids = {"token_ids": reply.token_ids and list(reply.token_ids)} if self.token_ids else {}
+        return {"finish_reason": reply.finish_reason, "logprobs": _logprobs(reply), **ids}
+
+    def _as(self, kind: str, choices: list[Json]) -> Json:
+        return {"id": self.name, "object": kind, "created": self.created, "model": self.model, "choices": choices}
 
 
 def usage(reply: Reply) -> Json:
-    """The tokens of a reply."""
+    """The field with the tokens of a reply."""
     prompt, written = reply.usage.prompt_tokens, reply.usage.completion_tokens
-    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+    return {"usage": {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}}
 
 
 def _logprobs(reply: Reply) -> Json | None:

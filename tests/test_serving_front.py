@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -103,6 +104,45 @@ def test_a_stream_says_what_the_whole_reply_says(url: str, wanted: bool) -> None
     assert [event.usage for event in events if event.usage] == ([whole.usage] if wanted else [])
     assert [e.choices[0].finish_reason for e in events if e.choices][-1] == "stop"
     assert len({event.id for event in events}) == 1
+
+
+class Slow(ScriptedEngine):
+    """Says the beginning; says the rest, or fails, when it may go on."""
+
+    def __init__(self, end: Reply | Exception) -> None:
+        super().__init__([])
+        self.end = end
+        self.may_go_on = threading.Event()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Reply, None]:
+        yield "once upon"
+        await asyncio.to_thread(self.may_go_on.wait)
+        if isinstance(self.end, Exception):
+            raise self.end
+        yield " a time"
+        yield self.end
+
+
+def test_a_stream_is_heard_while_the_model_writes() -> None:
+    engine = Slow(Reply("once upon a time", Usage(completion_tokens=4), "stop"))
+    with front(voices(engine)) as url:
+        stream = client(url).chat.completions.create(model="tiny", messages=HELLO, stream=True)
+        _, first = next(stream), next(stream)
+        assert first.choices[0].delta.content == "once upon"
+        engine.may_go_on.set()  # not before the client has heard it
+        assert [event.choices[0].delta.content for event in stream] == [" a time", None]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"), [(EngineError("out of order"), "out of order"), (KeyError("secret"), "its log says more")]
+)
+def test_a_stream_that_breaks_ends_with_an_error(error: Exception, sentence: str) -> None:
+    engine = Slow(error)
+    engine.may_go_on.set()
+    with front(voices(engine)) as url:
+        stream = client(url).chat.completions.create(model="tiny", messages=HELLO, stream=True)
+        with pytest.raises(openai.APIError, match=sentence):
+            list(stream)
 
 
 def test_models_are_listed_and_roles_are_other_names_for_them(url: str) -> None:

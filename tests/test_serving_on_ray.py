@@ -207,7 +207,7 @@ def test_serve_run_and_a_deploy_file(served: Served, tmp_path: Path) -> None:
     built["applications"][0] |= {"route_prefix": "/built", "runtime_env": {"env_vars": {"LOUPE_CONFIG": str(config)}}}
     built["http_options"] = {"host": "127.0.0.1", "port": int(served.address.rpartition(":")[2])}
     file.write_text(yaml.safe_dump(built))
-    served.run("deploy", str(file))
+    served.run("deploy", "--address", served.env["RAY_API_SERVER_ADDRESS"], str(file))
     for prefix in ("run", "built"):
         reached = client(f"{served.address}/{prefix}/v1")
         until_now(lambda reached=reached: [model.id for model in reached.models.list()] == ["script"])

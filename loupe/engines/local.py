@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ class LocalEngine:
         """Answer one request; those that wait at the same time share a batch."""
         return await asyncio.wrap_future(self._enqueue(_Waiting(request, Future(), _alike(request))))
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[str | Reply]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Reply, None]:
         """The text in pieces, as its tokens are written, and the whole reply at the end. Raises as `chat` does.
 
         A batch that fails is written again in halves: what was said stands, and must be said again.

@@ -1,6 +1,6 @@
 """What every engine does: one chat request in, one reply out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -89,12 +89,12 @@ class Engine(Protocol):
 class StreamingEngine(Engine, Protocol):
     """An engine that can be heard while it writes."""
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[str | Reply]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[str | Reply, None]:
         """The text of a reply in pieces, as they are written, and at the end the reply. Raises as `chat` does."""
         ...
 
 
-async def pieces(engine: Engine, request: ChatRequest) -> AsyncIterator[str | Reply]:
+async def pieces(engine: Engine, request: ChatRequest) -> AsyncGenerator[str | Reply, None]:
     """What `stream` gives, of any engine: one that cannot stream says all at once."""
     if isinstance(engine, StreamingEngine):
         async for piece in engine.stream(request):
