@@ -68,7 +68,7 @@ def _headlines(report: Report) -> dict[str, str]:
 def _sections(report: Report) -> Iterator[Html]:
     """The numbers, each with its picture where one helps."""
     summary, asked = report.summary, [one for one in report.scores if one.status != MISSING]
-    groups = {"all": summary.accuracy, **summary.by_capability}
+    groups = [("all", summary.accuracy), *summary.by_capability.items()]
     yield _section(tables.accuracy(summary, report.sampling), plots.intervals(groups, summary.accuracy.mean))
     yield tag("div", _cards(report), class_="cards")
     if report.costs:
@@ -123,13 +123,9 @@ def _table(table: Table) -> Html:
 
 def _questions(report: Report, traces: Mapping[str, Row]) -> Html:
     left = sum(one.status != MISSING for one in report.scores) - len(traces)
-    note = (
-        f"The turns of {left} more questions stand in traces/; --details takes more of them in." if left > 0 else None
-    )
+    note = f"The turns of {left} more questions stand in traces/; --details takes more of them in." if left else None
     asked = "Wrong answers first, the surest on top. Open one to see its turns."
-    return tag(
-        "section", tag("h2", "Questions"), tag("p", asked, " ", note), question_table(report, traces), class_="wide"
-    )
+    return tag("section", tag("h2", "Questions"), tag("p", asked, " ", note), question_table(report, traces))
 
 
 def _rules(report: Report) -> Html:
@@ -149,9 +145,4 @@ def _rules(report: Report) -> Html:
         "film, they cost n times the tokens of its frames; the question's text and the answer are not counted there.",
         *report.notes,
     ]
-    return tag(
-        "section",
-        tag("h2", "How these numbers are made"),
-        tag("ul", [tag("li", rule) for rule in rules]),
-        class_="wide",
-    )
+    return tag("section", tag("h2", "How these numbers are made"), tag("ul", [tag("li", rule) for rule in rules]))

@@ -1,6 +1,6 @@
 """The plots of a report, each an SVG element whose colours the page's style sheet gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 
 from loupe.reporting.axes import Scale, grid_x, grid_y, hundredths, name_x, name_y, short, svg, ticks
@@ -14,13 +14,13 @@ LETTERS = 28
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def intervals(groups: Mapping[str, Estimate], overall: float) -> Html:
+def intervals(groups: Sequence[tuple[str, Estimate]], overall: float) -> Html:
     """A dot a group with its interval, and a line where all lie together."""
     row, top = 32, 12
     bottom = top + row * len(groups)
     x = Scale(0, 1, 220, 590)
     marks = []
-    for index, (name, each) in enumerate(groups.items()):
+    for index, (name, each) in enumerate(groups):
         y = top + row * (index + 0.5)
         marks.append(
             tag(
@@ -35,7 +35,7 @@ def intervals(groups: Mapping[str, Estimate], overall: float) -> Html:
             )
         )
     line = tag("line", x1=x(overall), x2=x(overall), y1=top, y2=bottom, class_="reference")
-    told = "Accuracy by group: " + ", ".join(f"{name} {hundredths(each.mean)}" for name, each in groups.items())
+    told = "Accuracy by group: " + ", ".join(f"{name} {hundredths(each.mean)}" for name, each in groups)
     return svg(720, bottom + 28, told, grid_x(x, SHARES, top, bottom, hundredths), [line], marks)
 
 
@@ -78,7 +78,7 @@ def amortized(costs: Costs, asked: int) -> Html:
     """Tokens against the number of questions, with the index and passing the whole film."""
     last = max(10, round(2.2 * costs.break_even) if costs.break_even else asked)
     high = ticks(max(costs.indexed(last), costs.whole_film(last)), 4)
-    wide = [value for value in ticks(last) if value <= last]
+    reached = [value for value in ticks(last) if value <= last]
     x, y = Scale(0, last, 72, 560), Scale(0, high[-1], 272, 24)
     lines = {"whole film": (costs.whole_film, "second"), "index + questions": (costs.indexed, "first")}
     marks = []
@@ -94,7 +94,7 @@ def amortized(costs: Costs, asked: int) -> Html:
         marks.append(tag("line", x1=even, x2=even, y1=level, y2=272, class_="reference"))
         marks.append(tag("circle", cx=even, cy=level, r=5, class_="dot"))
         marks.append(tag("text", f"pays from question {costs.break_even:,} on", x=even + 8, y=264, class_="value"))
-    frame = [*grid_x(x, wide, 24, 272, short), *grid_y(y, high, 72, 560, short)]
+    frame = [*grid_x(x, reached, 24, 272, short), *grid_y(y, high, 72, 560, short)]
     return svg(720, 320, told, frame, marks, [name_x("questions asked", 316, 312), name_y("tokens", 14, 148)])
 
 
@@ -109,7 +109,8 @@ def histogram(right: Sequence[float], wrong: Sequence[float], unit: str) -> Html
     """How many questions took how much; right ones below, wrong ones on top of them."""
     edges = _edges([*right, *wrong])
     below, above = _counts(right, edges), _counts(wrong, edges)
-    high = ticks(max(a + b for a, b in zip(below, above, strict=True)), 4)
+    most = max(a + b for a, b in zip(below, above, strict=True))
+    high = [value for value in ticks(most, 4) if value.is_integer()]
     x, y = Scale(edges[0], edges[-1], 44, 344), Scale(0, high[-1], 192, 12)
     bars = []
     for left, end, good, bad in zip(edges, edges[1:], below, above, strict=False):

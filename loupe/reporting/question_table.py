@@ -120,12 +120,12 @@ def _cells(question: Question, scored: Scored, *, can_open: bool) -> list[Html]:
     opener = tag("button", badge, type="button", class_="opener", aria_expanded="false") if can_open else badge
     chip = tag("span", tag("bdi", scored.capability), class_="chip") if scored.capability else None
     true = None if scored.right else tag("div", "true: ", tag("bdi", told(question, scored.true_answer)), class_="true")
-    asked = [tag("small", question.question_id, class_="id"), chip, tag("div", tag("bdi", question.question))]
+    wording = [tag("small", question.question_id, class_="id"), chip, tag("div", tag("bdi", question.question))]
     given = [tag("bdi", told(question, scored.answer)), true if scored.true_answer is not None else None]
     was_asked = scored.status != MISSING
     return [
         tag("td", opener, data_value=name),
-        tag("th", asked, scope="row", data_value=question.question_id),
+        tag("th", wording, scope="row", data_value=question.question_id),
         tag("td", given, data_value=scored.answer or ""),
         _number(scored.confidence, NOT_KNOWN if scored.confidence is None else f"{scored.confidence:.2f}"),
         _number(scored.turns if was_asked else None, str(scored.turns)),

@@ -62,9 +62,9 @@ def tables(report: Report) -> Iterator[Table]:
 
 def accuracy(summary: Summary, sampling: Sampling) -> Table:
     """Accuracy of all, by capability and by type of answer."""
-    types = {f"answers: {name}": each for name, each in summary.by_answer_type.items()}
-    groups = {"all": summary.accuracy, **summary.by_capability, **types}
-    rows = tuple((name, percent(each.mean), interval(each), str(each.count)) for name, each in groups.items())
+    types = [(f"answers: {name}", each) for name, each in summary.by_answer_type.items()]
+    groups = [("all", summary.accuracy), *summary.by_capability.items(), *types]
+    rows = tuple((name, percent(each.mean), interval(each), str(each.count)) for name, each in groups)
     note = f"  Percentile bootstrap, {sampling.resamples:,} resamples of questions, seed {sampling.seed}."
     if "text" in summary.by_answer_type:
         note += " Text is right where the words are the same but for case, punctuation and articles."
