@@ -52,9 +52,13 @@ class ChatTemplate:
         )
         return Prompt(text, pictures)
 
+    def without_control(self, text: str) -> str:
+        """The text with every control token in it broken by a space."""
+        return self.control_tokens.sub(_broken, text)
+
     def _part(self, part: Part, pictures: list[Picture.Image]) -> dict[str, str]:
         if isinstance(part, Text):
-            return {"type": "text", "text": self.control_tokens.sub(_broken, part.text)}
+            return {"type": "text", "text": self.without_control(part.text)}
         if not self.sees:
             raise RequestError("the model takes text alone, and the request has a picture")
         try:
