@@ -1,0 +1,135 @@
+"""The batch job on Ray: the same answers as in one process, whoever dies on the way."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from infra.local_cluster import own_cluster
+from tests.agent_scene import small_library
+from tests.answer_scene import config_tree, ids, report, rows, write_questions
+from tests.faulty_endpoint import FaultyEndpoint
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parent.parent
+ANSWERING = "MapWorker(Map(AnswerQuestions))"
+"""In the title of a worker process that answers."""
+QUESTIONS = 60
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[dict[str, str]]:
+    """The environment that leads to a cluster of this module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        with own_cluster() as env:
+            yield env
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("library")
+    small_library(folder)
+    return str(folder / "database")
+
+
+def write_config(folder: Path, database: str, url: str, **answer: Any) -> Path:
+    """A config file whose output is `results` beside it."""
+    questions = write_questions(folder / "questions.parquet", QUESTIONS)
+    tree = config_tree(database, questions, str(folder / "results"), url=url, critic={"mode": "off"}, **answer)
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    return file
+
+
+def start(config: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "jobs/answer_batch.py", "--config", str(config)]
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """What a job said that ended well."""
+    output, _ = process.communicate()
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def wait_for_answers(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until the job has written its first answers."""
+    while process.poll() is None:
+        if any((folder / "results" / "answers").glob("*.parquet")):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the job ended before it wrote anything: {process.communicate()[0][-3000:]}")
+
+
+def answering_worker(cluster: dict[str, str]) -> psutil.Process:
+    """The worker of this cluster that answers: other clusters may run on this machine."""
+    for raylet in psutil.process_iter(["name", "cmdline"]):
+        arguments = raylet.info["cmdline"] or ()
+        if raylet.info["name"] == "raylet" and any(cluster["RAY_ADDRESS"] in argument for argument in arguments):
+            for worker in raylet.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if any(ANSWERING in argument for argument in worker.cmdline()):
+                        return worker
+    pytest.fail("no worker answers")
+
+
+def test_a_job_that_is_submitted_answers_every_question(database: str, cluster: dict[str, str], tmp_path: Path) -> None:
+    with FaultyEndpoint(rate=0.2, kinds=("limit", "error", "cut", "empty", "text")) as endpoint:
+        config = write_config(tmp_path, database, endpoint.url, job_budget={"cost": 1.0})
+        command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
+        command += ["python", "jobs/answer_batch.py", "--config", str(config)]
+        submitted = subprocess.run(command, cwd=ROOT, env=cluster, capture_output=True, text=True, check=False)
+    said = submitted.stdout + submitted.stderr
+    assert submitted.returncode == 0, said[-3000:]
+    assert f"answered: {QUESTIONS}" in said
+    output = str(tmp_path / "results")
+    assert ids(output) == ids(output, "traces") == [f"q{number:03}" for number in range(QUESTIONS)]
+    assert {row["answer"] for row in rows(output)} == {"a cat"}
+    assert endpoint.at_once > 4
+
+
+def test_kill_9_of_the_driver_loses_and_repeats_no_answer(
+    database: str, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    with FaultyEndpoint() as endpoint:
+        endpoint.delay_s = 0.1
+        config = write_config(tmp_path, database, endpoint.url, job={"commit_questions": 8})
+        killed = start(config, cluster)
+        wait_for_answers(killed, tmp_path)
+        killed.kill()
+        assert killed.wait() == -signal.SIGKILL
+        there = {row["question_id"]: row["date"] for row in rows(str(tmp_path / "results"))}
+        assert 0 < len(there) < QUESTIONS
+        said = ended(start(config, cluster))
+    assert f"{QUESTIONS - len(there)} questions to answer, {len(there)} finished before" in said
+    output = str(tmp_path / "results")
+    assert ids(output) == ids(output, "traces") == [f"q{number:03}" for number in range(QUESTIONS)]
+    assert {row["question_id"]: row["date"] for row in rows(output) if row["question_id"] in there} == there
+
+
+def test_kill_9_of_an_answering_worker_loses_and_repeats_no_answer(
+    database: str, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    with FaultyEndpoint() as endpoint:
+        endpoint.delay_s = 0.1
+        config = write_config(tmp_path, database, endpoint.url, job={"commit_questions": 8})
+        job = start(config, cluster)
+        wait_for_answers(job, tmp_path)
+        worker = answering_worker(cluster)
+        worker.kill()
+        assert worker.wait(timeout=30) != 0
+        assert len(ids(str(tmp_path / "results"))) < QUESTIONS  # it died with work left
+        ended(job)
+    output = str(tmp_path / "results")
+    assert ids(output) == ids(output, "traces") == [f"q{number:03}" for number in range(QUESTIONS)]
+    assert report(output)["statuses"] == {"answered": QUESTIONS}
