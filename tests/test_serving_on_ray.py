@@ -182,7 +182,6 @@ async def test_killing_a_replica_loses_no_question(served: Served) -> None:
     engine = served.engine("tiny")
     asked = [asyncio.create_task(engine.chat(question(f"{n}", tokens=300))) for n in range(24)]
     await until(lambda: sum(victim.cpu_times()[:2]) > idle + 0.5, asked)
-    assert not any(task.done() for task in asked[16:])  # the replica takes 16 at a time
     os.kill(victim.pid, signal.SIGKILL)
     replies = await asyncio.gather(*asked)
     assert len(replies) == 24
