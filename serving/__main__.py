@@ -1,6 +1,8 @@
 """Serve the models of a config at its own host and port: python -m serving --config C."""
 
+import contextlib
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -34,10 +36,17 @@ def main() -> None:
         print(f"serving: {error}", file=sys.stderr)
         sys.exit(2)
     serve.start(http_options={"host": config.serving.host, "port": config.serving.port})
-    serve.run(app, blocking=False)
+    serve.run(app)
     print(f"Models are served at {config.serving.url}", flush=True)
     if not arguments.detach:
-        serve.run(app, blocking=True)
+        wait_for_ctrl_c()
+        serve.shutdown()
+
+
+def wait_for_ctrl_c() -> None:
+    """Return when somebody presses it."""
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 if __name__ == "__main__":

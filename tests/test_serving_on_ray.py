@@ -204,10 +204,12 @@ def test_serve_run_and_a_deploy_file(served: Served, tmp_path: Path) -> None:
     assert sorted(options) == ["front", "script"]
     assert options["script"]["autoscaling_config"]["target_ongoing_requests"] == 8
     built["applications"][0] |= {"route_prefix": "/built", "runtime_env": {"env_vars": {"LOUPE_CONFIG": str(config)}}}
+    arguments = {"import_path": "serving.app:build_app", "args": {"config": str(config)}}
+    built["applications"].append({"name": "args", "route_prefix": "/args", **arguments})
     built["http_options"] = {"host": "127.0.0.1", "port": int(served.address.rpartition(":")[2])}
     file.write_text(yaml.safe_dump(built))
     served.run("deploy", "--address", served.env["RAY_API_SERVER_ADDRESS"], str(file))
-    for prefix in ("run", "built"):
+    for prefix in ("run", "built", "args"):
         reached = client(f"{served.address}/{prefix}/v1")
         until_now(lambda reached=reached: [model.id for model in reached.models.list()] == ["script"])
         assert reached.chat.completions.create(model="script", messages=HELLO).choices[0].message.content
