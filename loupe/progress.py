@@ -1,7 +1,5 @@
 """What a job has done so far: a line now and then while it runs, a report at the end."""
 
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -10,11 +8,12 @@ from types import TracebackType
 from loupe.config import Config
 from loupe.finishing import Finished
 from loupe.indexing import FILM, Chunk
+from loupe.ticker import Ticker
 from schemas.messages import Usage
 
 
 class Progress:
-    """Counts chunks as they come out of the pipeline, and prints a line every `seconds` from a thread of its own."""
+    """Counts chunks as they come out of the pipeline, and prints a line every `seconds` while its block runs."""
 
     def __init__(self, films: int, total_bytes: int, finished: int, removed: int, seconds: float) -> None:
         self.films_pending = films
@@ -27,16 +26,14 @@ class Progress:
         self.usage = Usage()
         self.bytes_done = 0.0
         self._started = time.monotonic()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._print_now_and_then, args=(seconds,), daemon=True)
+        self._ticker = Ticker(self.line, seconds)
 
     def __enter__(self) -> "Progress":
-        self._thread.start()
+        self._ticker.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._ticker.__exit__(kind, error, at)
 
     @property
     def seconds(self) -> float:
@@ -107,7 +104,3 @@ class Progress:
             "stage_seconds": {stage: round(seconds, 2) for stage, seconds in self.stage_seconds.items()},
             "failures": dict(self.failures),
         }
-
-    def _print_now_and_then(self, seconds: float) -> None:
-        while not self._stop.wait(seconds):
-            print(self.line(), file=sys.stderr, flush=True)
