@@ -8,10 +8,8 @@ Run `python jobs/index_library.py --config C --library L --database D`, alone or
 """
 
 import json
-import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +21,7 @@ import tyro
 from loupe import config as configs
 from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films
-from loupe.config import Config, ConfigError, Stage, VllmModel
+from loupe.config import Config, ConfigError, VllmModel
 from loupe.embedding import dimensions_of, open_embedder
 from loupe.engines.open import open_engine
 from loupe.engines.protocol import Engine
@@ -34,6 +32,8 @@ from loupe.lease import Lease, LeaseError
 from loupe.library import Library, LibraryError, write_frame_fragments
 from loupe.library.tables import BeforeCommit, nothing
 from loupe.progress import Progress
+
+from jobs.on_ray import async_pool, connect_ray, pool, say
 
 Row = dict[str, Any]
 ChunksOf = Callable[[Sequence[Film], Settings], Iterable[Stored]]
@@ -156,16 +156,18 @@ def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
     connect_ray()
     config, stages = settings.config, settings.config.index.stages
     data = ray.data.from_items([{"film": film} for film in films], override_num_blocks=min(len(films), 256))
-    chunks = data.flat_map(SplitFilms, **pool(config, stages.split))  # 1 film -> 60 chunks an hour
+    chunks = data.flat_map(SplitFilms, **pool(stages.split, config))  # 1 film -> 60 chunks an hour
     chunks = chunks.repartition(target_num_rows_per_block=1)  # so that one long film fills a cluster
-    chunks = chunks.map(SampleFrames, **pool(config, stages.sample))  # 1 -> 1, adds 60 frames
+    chunks = chunks.map(SampleFrames, **pool(stages.sample, config))  # 1 -> 1, adds 60 frames
     if isinstance(config.chat_model("captioner"), VllmModel):
         from jobs.vllm_captions import caption_with_vllm  # only where vLLM is installed
 
         chunks = caption_with_vllm(chunks, config)  # 1 -> 1, adds a caption a frame, on GPU workers
-    chunks = chunks.map(DescribeChunks, **async_pool(config, stages.describe))  # 1 -> 1, adds captions and a summary
+    chunks = chunks.map(
+        DescribeChunks, **async_pool(stages.describe, stages.describe.chunks_in_flight, config)
+    )  # 1 -> 1, adds captions and a summary
     stored = chunks.map_batches(  # n -> 1, adds vectors; the pixels go to storage, uncommitted
-        StoreChunks, batch_size=stages.store.chunks_in_flight, **pool(config, stages.store)
+        StoreChunks, batch_size=stages.store.chunks_in_flight, **pool(stages.store, config)
     )
     for batch in stored.iter_batches(batch_size=None):
         yield from batch["stored"]
@@ -175,7 +177,8 @@ def finish_on_ray(videos: Sequence[Row], settings: Settings) -> Iterator[Sequenc
     """Films whose chunks are all in the tables -> their logs and global summary."""
     if videos:
         data = ray.data.from_items([{"video": row} for row in videos], override_num_blocks=min(len(videos), 256))
-        finished = data.map(FinishFilms, **async_pool(settings.config, settings.config.index.stages.describe))
+        describe = settings.config.index.stages.describe
+        finished = data.map(FinishFilms, **async_pool(describe, describe.chunks_in_flight, settings.config))
         for batch in finished.iter_batches(batch_size=256):
             yield list(batch["finished"])
 
@@ -280,27 +283,6 @@ def open_engines(config: Config) -> tuple[Engine, Engine]:
     return (summarizer if isinstance(captioner, VllmModel) else open_engine(captioner)), summarizer
 
 
-def pool(config: Config, stage: Stage) -> dict[str, Any]:
-    """Arguments of a Ray Data stage that holds something open."""
-    return {
-        "fn_constructor_args": (config,),
-        "num_cpus": stage.cpus,
-        "num_gpus": stage.gpus or None,
-        "compute": ray.data.ActorPoolStrategy(min_size=stage.actors_min, max_size=stage.actors_max),
-    }
-
-
-def async_pool(config: Config, stage: Stage) -> dict[str, Any]:
-    """The same for a stage whose actors work on several rows at a time."""
-    compute = ray.data.ActorPoolStrategy(
-        min_size=stage.actors_min,
-        max_size=stage.actors_max,
-        max_tasks_in_flight_per_actor=stage.chunks_in_flight + 1,
-        max_concurrent_calls_per_actor=stage.chunks_in_flight,
-    )
-    return pool(config, stage) | {"compute": compute}
-
-
 def make_plan(config: Config, settings: Settings, library: Library | None) -> planning.Plan:
     """What is left to do, by the tables as they are."""
     films = planning.list_films(config.index.library)
@@ -319,21 +301,6 @@ def make_demo_films(config: Config) -> None:
         subprocess.run(command, check=True)
 
 
-def connect_ray() -> None:
-    """Join the cluster that the environment names, or start one in this process; never listen to the outside."""
-    if not ray.is_initialized():
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        with warnings.catch_warnings():  # Ray forks only to start programs: nothing of Lance runs in the fork
-            warnings.filterwarnings("ignore", message=".*fork")
-            ray.init(include_dashboard=False, log_to_driver=False)
-    data = ray.data.DataContext.get_current()
-    data.actor_init_retry_on_errors = True  # an engine that fails to boot is tried again,
-    data.actor_init_max_retries = 3  # and not for ever
-    data.max_consecutive_actor_init_deaths = 3
-    data.enable_progress_bars = sys.stderr.isatty()
-    data.issue_detectors_config.detectors = []  # their advice is printed over the job's own lines
-
-
 def report(progress: Progress, plan: planning.Plan, config: Config) -> int:
     """Print the last lines and write report.json beside the tables; 1 where something failed, else 0."""
     report = progress.report(config)
@@ -347,11 +314,6 @@ def report(progress: Progress, plan: planning.Plan, config: Config) -> int:
         say(f"{len(plan.removed)} films in the database are no longer in the library (--prune deletes them)")
     say(f"report: {storage.join(config.index.database, 'report.json')}")
     return 1 if progress.failures or plan.given_up else 0
-
-
-def say(line: str) -> None:
-    """Print a line at once: the output of a Ray job is read while it runs."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

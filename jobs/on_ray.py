@@ -8,12 +8,15 @@ from typing import Any
 import ray
 import ray.data
 from loupe.config import Actors
+from ray._private import ray_constants
 
 
 def connect_ray() -> None:
     """Join the cluster that the environment names, or start one in this process; never listen to the outside."""
     if not ray.is_initialized():
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray's servers then bind to loopback alone,
+        ray_constants.ENABLE_RAY_CLUSTER = False  # and this process, which read it when it imported Ray
         with warnings.catch_warnings():  # Ray forks only to start programs: nothing of Lance runs in the fork
             warnings.filterwarnings("ignore", message=".*fork")
             ray.init(include_dashboard=False, log_to_driver=False)

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers import models as tokenizer_models
 from transformers import (
-        LlamaConfig,
+    LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
     Qwen3VLConfig,
