@@ -163,9 +163,9 @@ def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
         from jobs.vllm_captions import caption_with_vllm  # only where vLLM is installed
 
         chunks = caption_with_vllm(chunks, config)  # 1 -> 1, adds a caption a frame, on GPU workers
-    chunks = chunks.map(
+    chunks = chunks.map(  # 1 -> 1, adds captions and a summary
         DescribeChunks, **async_pool(stages.describe, stages.describe.chunks_in_flight, config)
-    )  # 1 -> 1, adds captions and a summary
+    )
     stored = chunks.map_batches(  # n -> 1, adds vectors; the pixels go to storage, uncommitted
         StoreChunks, batch_size=stages.store.chunks_in_flight, **pool(stages.store, config)
     )
