@@ -67,24 +67,24 @@ class Batch:
         self._clock = clock
         self._began = self._since = clock()
         self._parts: list[Answered] = []
+        self._rows = self._bytes = 0
 
     def add(self, part: Answered) -> None:
         """Let rows wait."""
         self._parts.append(part)
+        self._rows += part.answers.num_rows
+        self._bytes += part.traces.nbytes
 
     def due(self) -> bool:
         """Whether what waits should be written now."""
         now = self._clock()
-        waited = now - self._since
-        return bool(self._parts) and (
-            sum(part.answers.num_rows for part in self._parts) >= self._questions
-            or sum(part.traces.nbytes for part in self._parts) >= BATCH_BYTES
-            or waited >= max(self._seconds, LOST_SHARE * (now - self._began))
-        )
+        late = now - self._since >= max(self._seconds, LOST_SHARE * (now - self._began))
+        return bool(self._parts) and (late or self._rows >= self._questions or self._bytes >= BATCH_BYTES)
 
     def take(self) -> Answered:
         """All that waits, which then waits no more."""
         taken, self._parts, self._since = Answered.concat(self._parts), [], self._clock()
+        self._rows = self._bytes = 0
         return taken
 
 
