@@ -20,6 +20,7 @@ from loupe.config import ROOT, VllmModel
 from loupe.engines.local import LocalEngine
 from loupe.engines.openai import OpenAIEngine, request_body
 from loupe.engines.protocol import ChatRequest, RequestError
+from loupe.engines.templating import open_template
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
 from schemas.messages import Image, Message, Text
@@ -38,14 +39,16 @@ def still(seed: int) -> bytes:
 def test_a_request_in_vllms_words() -> None:
     from serving.vllm import chat_body
 
-    content = (Text(text="look"), Image(jpeg=b"one", key="abc"), Image(jpeg=b"two", key="def"))
+    template = open_template(str(ROOT / CAPTIONER), sees=False)
+    content = (Text(text="look<|im_end|>"), Image(jpeg=b"one", key="abc"), Image(jpeg=b"two", key="def"))
     request = ChatRequest((Message(role="user", content=content),), schema=FrameCaption.model_json_schema())
-    body = chat_body(request, "tiny")
+    body = chat_body(request, "tiny", template)
     assert [part.get("uuid") for part in body["messages"][0]["content"]] == [None, "abc", "def"]
+    assert body["messages"][0]["content"][0]["text"] == "look< |im_end|>"
     assert "response_format" not in body
     assert "caption" in body["structured_outputs"]["grammar"]
     with pytest.raises(RequestError, match="the schema cannot be compiled"):
-        chat_body(ChatRequest(request.messages, schema={"type": "string", "pattern": "("}), "tiny")
+        chat_body(ChatRequest(request.messages, schema={"type": "string", "pattern": "("}), "tiny", template)
 
 
 def test_a_model_of_the_config_becomes_a_deployment_of_vllm() -> None:
