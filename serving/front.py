@@ -49,6 +49,7 @@ class Voices:
 
     @property
     def models(self) -> list[str]:
+        """Every name."""
         return [*self.chat, *self.embedding]
 
     def model(self, name: str) -> str:
@@ -140,7 +141,7 @@ async def _events(chunks: AsyncIterator[Any]) -> AsyncIterator[str]:
             yield _event(chunk)
     except ApiError as error:
         yield _event(error.body)
-    except Exception as error:
+    except Exception as error:  # the boundary between one request and the next
         log.exception("a stream failed", exc_info=error)
         yield _event(INTERNAL.body)
     yield "data: [DONE]\n\n"

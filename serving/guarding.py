@@ -27,9 +27,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 def token_digest(serving: Serving) -> str | None:
     """The SHA-256 of the token that the config asks for; what is compared, so that Ray never holds the token itself.
 
-    Raises ConfigError where the config names an environment variable that holds nothing.
+    Raises ConfigError where the config names an environment variable that holds nothing, and where it names none and
+    Serve's HAProxy would listen to every machine and hide which one asks.
     """
     if serving.token_env is None:
+        if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
+            raise ConfigError("other machines can reach Serve's HAProxy: serving.token_env must name a token")
         return None
     token = os.environ.get(serving.token_env, "").strip()
     if not token:

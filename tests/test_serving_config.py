@@ -44,6 +44,12 @@ def test_nothing_is_served_without_the_token_that_the_config_names(
         application(config(serving={"token_env": "LOUPE_TOKEN"}))
 
 
+def test_a_proxy_that_listens_to_every_machine_wants_a_token_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
+    with pytest.raises(ConfigError, match="must name a token"):
+        application(config())
+
+
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
