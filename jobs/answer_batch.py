@@ -25,6 +25,7 @@ from loupe.answering.estimating import estimate
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
+from loupe.answering.spans import Collector, open_collector
 from loupe.answering.store import Answered, Batch
 from loupe.config import Config, ConfigError
 from loupe.embedding import dimensions_of
@@ -145,19 +146,27 @@ def run(config: Config, *, before_step: BeforeCommit = nothing, answers_of: Answ
         say(f"{len(left)} questions to answer, {len(questions) - len(left)} finished before; run {this.run}")
         progress = Progress(len(left), finished)
         groups = asking.groups_of(left, job.actors_max)
-        with Ticker(progress.line, job.progress_seconds):
+        with open_collector() as collector, Ticker(progress.line, job.progress_seconds):
             parts = (answers_of or pipeline)(groups, config, this, progress.before.spent()) if groups else ()
-            write(parts, config, this, check, progress)
+            write(parts, config, this, check, progress, collector)
         return report(progress, config)
 
 
-def write(parts: Iterable[Answered], config: Config, this: Run, before_step: BeforeCommit, progress: Progress) -> None:
+def write(
+    parts: Iterable[Answered],
+    config: Config,
+    this: Run,
+    before_step: BeforeCommit,
+    progress: Progress,
+    collector: Collector,
+) -> None:
     """Write rows as they come, many a file."""
     job = config.answer.job
     batch = Batch(job.commit_questions, job.commit_seconds)
     for part in parts:
         batch.add(part)
         progress.add(part.answers)
+        collector.send(part.traces)
         if batch.due():
             store.write(job.output, this, batch.take(), before_step)
     store.write(job.output, this, batch.take(), before_step)
