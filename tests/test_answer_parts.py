@@ -1,5 +1,7 @@
 """The parts of the batch job that need no models: groups, budgets, files, lines."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -8,7 +10,7 @@ from loupe.answering.asking import GROUP, groups_of, left_of
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse
 from loupe.answering.run import differences
-from loupe.answering.store import Answered, Batch
+from loupe.answering.store import STEPS, Answered, Batch
 from loupe.config import Config
 from schemas.questions import Question
 from schemas.results import ANSWERS
@@ -52,6 +54,11 @@ def test_groups_are_small_enough_to_keep_every_actor_busy(count: int, actors: in
 
 
 # Files
+
+
+def test_every_step_stands_in_the_docs() -> None:
+    table = (Path(__file__).parent.parent / "docs" / "exactly_once.md").read_text()
+    assert [step for step, sees in STEPS.items() if f"| `{step}` | {sees} |" not in table] == []
 
 
 class Clock:

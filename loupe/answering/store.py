@@ -20,8 +20,12 @@ from loupe.library.tables import BeforeCommit
 from schemas.results import ANSWERS, answer_row
 from schemas.traces import TRACES, Trace
 
-STEPS = ("orphans: delete", "traces: write", "answers: write")
-"""What changes a run's folder, in this order; the first once a job, the others once a batch."""
+STEPS = {
+    "orphans: delete": "the answers as they were; traces of a batch whose answers were never written lie beside",
+    "traces: write": "the answers as they were",
+    "answers: write": "the answers as they were; the batch's traces lie beside",
+}
+"""What changes a run's folder, in this order, and what a reader sees if the job dies just before."""
 LOST_SHARE = 0.05
 """Of a job's time, that the answers not yet written may have taken: with it files grow as the job gets longer, and
 their number grows with its logarithm only."""
