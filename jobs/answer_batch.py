@@ -43,6 +43,8 @@ Spent = tuple[int, float]
 """Tokens and US dollars."""
 AnswersOf = Callable[[Sequence[Group], Config, Run, Spent], Iterable[Answered]]
 
+REFUSALS = (ConfigError, FileNotFoundError, storage.StorageError, LibraryError, LeaseError, QuestionsError, RunError)
+"""What main tells as a sentence."""
 REPORT_SECONDS = 1.0
 """Between two reports of an actor to the purse, where the job has a budget."""
 REASONS = 10
@@ -81,10 +83,7 @@ def main() -> None:
     try:
         config = with_arguments(configs.load(arguments.config, arguments.set), arguments)
         sys.exit(print_plan(config) if arguments.plan else run(config))
-    except (
-        *(ConfigError, FileNotFoundError, storage.StorageError),
-        *(LibraryError, LeaseError, QuestionsError, RunError),
-    ) as error:
+    except REFUSALS as error:
         print(f"answer_batch: {error}", file=sys.stderr)
         sys.exit(2)
 
