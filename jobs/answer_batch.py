@@ -73,6 +73,8 @@ class Arguments:
     """Address of the served models; the engines of the config are opened in the job's actors if not given."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Change one value of the config: --set answer.max_actions=4"""
+    retry_failed: bool = False
+    """Ask the questions again that ended as `failed`; their rows go."""
     plan: bool = False
     """Print what would be done, with estimated tokens and cost, and stop."""
 
@@ -82,7 +84,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     try:
         config = with_arguments(configs.load(arguments.config, arguments.set), arguments)
-        sys.exit(print_plan(config) if arguments.plan else run(config))
+        sys.exit(print_plan(config) if arguments.plan else run(config, retry_failed=arguments.retry_failed))
     except REFUSALS as error:
         print(f"answer_batch: {error}", file=sys.stderr)
         sys.exit(2)
@@ -122,8 +124,14 @@ def checked(config: Config) -> list[Question]:
     return read_questions(config.answer.job.questions)
 
 
-def run(config: Config, *, before_step: BeforeCommit = nothing, answers_of: AnswersOf | None = None) -> int:
-    """Answer the questions that are left; see main for what is returned.
+def run(
+    config: Config,
+    *,
+    retry_failed: bool = False,
+    before_step: BeforeCommit = nothing,
+    answers_of: AnswersOf | None = None,
+) -> int:
+    """Answer the questions that are left, with `retry_failed` those that failed too; see main for what is returned.
 
     `before_step` is called with the name of each step that changes the output (store.STEPS). `answers_of` takes
     groups of questions to their rows: on Ray, unless another is given.
@@ -140,6 +148,8 @@ def run(config: Config, *, before_step: BeforeCommit = nothing, answers_of: Answ
         this = find_run(job.output, config)
         begin_run(job.output, this)
         store.delete_orphans(job.output, check)
+        if retry_failed:
+            store.drop_failed(job.output, check)
         finished = store.read_finished(job.output, this)
         left = asking.left_of(questions, finished)
         say(f"{len(left)} questions to answer, {len(questions) - len(left)} finished before; run {this.run}")

@@ -68,9 +68,9 @@ def in_process(groups: Sequence[Group], config: Config, run: Run, spent: tuple[i
     yield from asyncio.run(answered())
 
 
-def answer_all(config: Config, before_step: BeforeCommit = nothing) -> int:
+def answer_all(config: Config, before_step: BeforeCommit = nothing, *, retry_failed: bool = False) -> int:
     """Run the job in this process; its exit code."""
-    return answer_batch.run(config, before_step=before_step, answers_of=in_process)
+    return answer_batch.run(config, retry_failed=retry_failed, before_step=before_step, answers_of=in_process)
 
 
 def rows(output: str, table: str = "answers") -> list[dict[str, Any]]:

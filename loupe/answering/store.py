@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loupe import storage
@@ -22,10 +23,13 @@ from schemas.traces import TRACES, Trace
 
 STEPS = {
     "orphans: delete": "the answers as they were; traces of a batch whose answers were never written lie beside",
+    "failed: traces": "the answers as they were",
+    "failed: answers": "the answers as they were; questions that failed have no traces any more",
     "traces: write": "the answers as they were",
     "answers: write": "the answers as they were; the batch's traces lie beside",
 }
-"""What changes a run's folder, in this order, and what a reader sees if the job dies just before."""
+"""What changes a run's folder, in this order, and what a reader sees if the job dies just before.
+Those of `failed` are taken only where such questions are to be asked again."""
 LOST_SHARE = 0.05
 """Of a job's time, that the answers not yet written may have taken: with it files grow as the job gets longer, and
 their number grows with its logarithm only."""
@@ -113,8 +117,7 @@ def read_finished(output: str, run: Run) -> pa.Table:
     Raises RunError where one is of another run; StorageError.
     """
     columns = [name for name in ANSWERS.names if name not in ("verdicts", "evidence", "prompts", "models")]
-    files = [storage.read_bytes(_place(output, "answers", name)) for name in _names(output, "answers")]
-    tables = [pq.read_table(io.BytesIO(file), columns=columns) for file in files]
+    tables = [_read(_place(output, "answers", name), columns) for name in sorted(_names(output, "answers"))]
     rows = pa.concat_tables([ANSWERS.empty_table().select(columns), *tables])
     if strange := set(rows["run"].to_pylist()) - {run.run}:
         raise RunError(f"{output} holds answers of another run ({min(strange)}): give another --output")
@@ -128,6 +131,34 @@ def delete_orphans(output: str, before_step: BeforeCommit) -> int:
         before_step("orphans: delete")
         storage.delete(_place(output, "traces", name))
     return len(orphans)
+
+
+def drop_failed(output: str, before_step: BeforeCommit) -> None:
+    """Take the questions that failed out of their files, so that they are left to answer. Needs the lease."""
+    for name in sorted(_names(output, "answers")):
+        answers = _read(_place(output, "answers", name))
+        failed = answers.filter(pc.equal(answers["status"], "failed"))["question_id"]
+        if len(failed):
+            before_step("failed: traces")
+            _drop(_place(output, "traces", name), failed)
+            before_step("failed: answers")
+            _drop(_place(output, "answers", name), failed)
+
+
+def _drop(place: str, question_ids: pa.ChunkedArray) -> None:
+    """Rewrite a file without some questions; without all of them it is deleted."""
+    if not storage.exists(place):
+        return  # deleted by a job that died
+    rows = _read(place)
+    kept = rows.filter(pc.invert(pc.is_in(rows["question_id"], question_ids)))
+    if kept.num_rows:
+        storage.write_bytes(place, _parquet(kept))
+    else:
+        storage.delete(place)
+
+
+def _read(place: str, columns: Sequence[str] | None = None) -> pa.Table:
+    return pq.read_table(io.BytesIO(storage.read_bytes(place)), columns=columns and list(columns))
 
 
 def _names(output: str, table: str) -> set[str]:
