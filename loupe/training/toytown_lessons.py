@@ -1,0 +1,264 @@
+"""Lessons for the agent's roles on toytown: what oracles said in real rollouts that ended with the right answer.
+
+`python -m loupe.training.toytown_lessons OUT --films 8 --minutes 5 --seed 1` writes them as Parquet, with a report of
+how many questions the oracles answered right: the ceiling of what a student can learn from them.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from transformers import AutoTokenizer
+
+from loupe.agent import view
+from loupe.agent.loop import rollout
+from loupe.agent.policies import find_policy
+from loupe.agent.scene import Desk
+from loupe.benchmarks.toytown.facts import Facts
+from loupe.benchmarks.toytown.questions import draw_questions
+from loupe.benchmarks.toytown.screenplay import Film
+from loupe.benchmarks.toytown.truth import truth_of
+from loupe.benchmarks.toytown.writing import write_film
+from loupe.config import Config, ScriptedModel, load
+from loupe.embedding import Embedder, HashingEmbedder, open_embedder
+from loupe.engines.protocol import Engine
+from loupe.library import Library
+from loupe.scoring.answers import is_right
+from loupe.training.toytown_decoder import TaskEncoder
+from loupe.training.toytown_lessons_library import make_library
+from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, write_lessons
+from loupe.training.toytown_oracle import Critic, Reasoner, Vlm, asked_as, right_turn
+from loupe.training.toytown_tasks import FRAME, HELD_OUT
+from schemas.messages import Message, Part, Text
+from schemas.questions import LETTERS, Question
+from schemas.traces import Call, ShownMessage, Trace
+
+DEMO = "infra/configs/demo.yaml"
+VLM = "loupe/benchmarks/toytown/vlm"
+ORACLES = ("reasoner", "vlm", "critic", "critic_vlm")
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """A question, how the oracles answered it, and the lessons of that."""
+
+    question: Question
+    trace: Trace
+    right: bool
+    has_lines: bool
+    """Whether the film comes with subtitles: without them nobody here knows what is said."""
+    lessons: tuple[Lesson, ...]
+
+
+def oracle_config() -> Config:
+    """The demo's config with an oracle in every role of the agent."""
+    demo = load(DEMO)
+    models = {role: ScriptedModel(engine="scripted") for role in ORACLES} | {"words": demo.embedding_model()}
+    return demo.model_copy(update={"models": models, "roles": {role: role for role in ORACLES} | {"embedder": "words"}})
+
+
+def lessons(
+    seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, flawed: float = 0.5
+) -> Iterator[Lesson]:
+    """What is to be learned of so many films, rollout by rollout: of those with a right answer, mistakes left out.
+
+    Raises ValueError for seeds that are held out.
+    """
+    for rolled in rollouts(seed, films, minutes, questions, errs=errs, flawed=flawed):
+        yield from (lesson for lesson in rolled.lessons if lesson.is_lesson)
+
+
+def rollouts(
+    seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, flawed: float = 0.5
+) -> Iterator[Rolled]:
+    """Every rollout of so many films; those that ended wrong have no lessons.
+
+    `errs` is how often a turn is a mistake, `flawed` the share of films whose captions have a captioner's errors.
+    """
+    if seed >= HELD_OUT:
+        raise ValueError(f"seeds from {HELD_OUT} on are never trained on, and {seed} is one of them")
+    config = oracle_config()
+    by_words = config.answer.search_mode == "text"  # then vectors decide nothing, and any will do
+    embedder = HashingEmbedder() if by_words else open_embedder(config.embedding_model())
+    for index in range(films):
+        yield from of_film(seed, index, minutes, questions, config, embedder, errs=errs, flawed=flawed)
+
+
+def of_film(
+    seed: int,
+    index: int,
+    minutes: float,
+    count: int,
+    config: Config,
+    embedder: Embedder,
+    *,
+    errs: float,
+    flawed: float,
+) -> list[Rolled]:
+    """The rollouts of one film."""
+    film, rng = write_film(seed, index, minutes), np.random.default_rng((seed, index, 1))
+    video_id = f"{film.name}.mp4"
+    questions = draw_questions(Facts(truth_of(film)), video_id, np.random.default_rng((seed, index)), count)
+    with tempfile.TemporaryDirectory() as folder:
+        library = make_library(folder, film, video_id, embedder, rng if rng.random() < flawed else None)
+        traces = asyncio.run(_play(film, questions, library, embedder, config, rng, errs))
+    where = (seed, index, minutes)
+    return [_rolled(one, trace, where, film.subtitles) for one, trace in zip(questions, traces, strict=True)]
+
+
+async def _play(
+    film: Film,
+    questions: Sequence[Question],
+    library: Library,
+    embedder: Embedder,
+    config: Config,
+    rng: np.random.Generator,
+    errs: float,
+) -> list[Trace]:
+    """One question after the other: what is drawn at random does not depend on who is quicker."""
+    truth = {asked_as(one.question, options_of(one)): one for one in questions}
+    vlm = Vlm(film)
+    engines: dict[str, Engine] = {
+        "reasoner": Reasoner(rng, errs),
+        "vlm": vlm,
+        "critic": Critic(truth),
+        "critic_vlm": vlm,
+    }
+    desk = Desk(library, embedder, engines, config, run="lessons")
+    policy = find_policy("retrieval_critic")
+    return [await rollout(desk, policy, question) for question in questions]
+
+
+def options_of(question: Question) -> str:
+    """Its options as a prompt has them."""
+    return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=False))
+
+
+def _rolled(question: Question, trace: Trace, where: tuple[int, int, float], has_lines: bool) -> Rolled:
+    assert question.answer is not None
+    right = is_right(question.answer_type, trace.answer, question.answer) and not is_lucky(trace)
+    return Rolled(question, trace, right, has_lines, tuple(_lessons(question, trace, where)) if right else ())
+
+
+def is_lucky(trace: Trace) -> bool:
+    """Whether the last turn was a mistake: an answer that came too soon, and happened to be right."""
+    last = trace.turns[-1]
+    return last.call.error is None and last.call.said != right_turn(real(view.prompt_of(trace, last.index)))
+
+
+def _lessons(question: Question, trace: Trace, where: tuple[int, int, float]) -> Iterator[Lesson]:
+    """Every call of a trace."""
+
+    def lesson(call: Call, shown: Sequence[ShownMessage], turn: int, is_lesson: bool = True) -> Lesson:
+        media = [part.media for message in shown for part in message.parts if part.media]
+        return Lesson(
+            role=call.role.removeprefix("critic_") if call.role == "critic_vlm" else call.role,
+            messages=real(shown),
+            target=call.said,
+            frames=tuple(FrameRef(*where, one.ts_ms) for one in media),
+            is_lesson=is_lesson,
+            question_id=question.question_id,
+            capability=question.capability,
+            turn=turn,
+        )
+
+    for turn in trace.turns:
+        shown = view.prompt_of(trace, turn.index)
+        yield lesson(turn.call, shown, turn.index, turn.call.said == right_turn(real(shown)))
+        yield from (lesson(call, call.messages, turn.index) for call in turn.calls)
+    for number, verdict in enumerate(trace.verdicts):
+        yield from (lesson(call, call.messages, len(trace.turns) + number) for call in verdict.calls)
+
+
+def real(shown: Iterable[ShownMessage]) -> tuple[Message, ...]:
+    """Messages as a model gets them, with FRAME for every picture."""
+
+    def content(message: ShownMessage) -> str | tuple[Part, ...]:
+        parts = tuple(FRAME if part.media else Text(text=part.text or "") for part in message.parts)
+        return parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else parts
+
+    return tuple(Message(role=message.role, content=content(message)) for message in shown)
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which lessons to write."""
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder to write to: a Parquet file a film, and report.json."""
+    films: int = 8
+    """How many films."""
+    minutes: float = 5
+    """How long each is."""
+    seed: int = 1
+    """What films, questions and mistakes are drawn from."""
+    questions: int = 40
+    """Questions a film, at most."""
+    errs: float = 0.15
+    """How often a turn of the reasoner is a mistake."""
+    flawed: float = 0.5
+    """Share of films whose captions have the errors of a captioner."""
+
+
+def main(settings: Settings) -> None:
+    settings.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    rolled: dict[str, list[Rolled]] = defaultdict(list)
+    for each in rollouts(
+        settings.seed,
+        settings.films,
+        settings.minutes,
+        settings.questions,
+        errs=settings.errs,
+        flawed=settings.flawed,
+    ):
+        rolled[str(each.question.video)].append(each)
+    for number, of_one in enumerate(rolled.values()):
+        write_lessons(settings.out / f"lessons-{number:05}.parquet", (one for each in of_one for one in each.lessons))
+    told = report([each for of_one in rolled.values() for each in of_one], time.monotonic() - began)
+    (settings.out / "report.json").write_text(json.dumps(told, indent=2))
+    sys.stdout.write(json.dumps(told, indent=2) + "\n")
+
+
+def report(rolled: Sequence[Rolled], seconds: float) -> dict[str, object]:
+    """Shares of right rollouts by capability, lengths of lessons by role, and what a film takes."""
+    encoder = TaskEncoder(AutoTokenizer.from_pretrained(VLM))
+    learned = [lesson for each in rolled for lesson in each.lessons]
+    films = {each.question.video for each in rolled}
+    return {
+        "films": len(films),
+        "seconds_a_film": round(seconds / max(1, len(films)), 1),
+        "right": rights(rolled),
+        "right_where_lines_can_be_read": rights([each for each in rolled if each.has_lines]),
+        "mistakes": sum(not lesson.is_lesson for lesson in learned),
+        "answers_sent_back": sum(verdict.sent_back for each in rolled if each.right for verdict in each.trace.verdicts),
+        "tokens": {
+            role: asdict(each)
+            for role, each in lengths([lesson for lesson in learned if lesson.is_lesson], encoder).items()
+        },
+    }
+
+
+def rights(rolled: Iterable[Rolled]) -> dict[str, str]:
+    """Right rollouts of all, by capability and together."""
+    marks: dict[str, list[bool]] = defaultdict(list)
+    for each in rolled:
+        for name in (each.question.capability, "all"):
+            marks[name].append(each.right)
+    return {name: f"{sum(of)}/{len(of)} = {sum(of) / len(of):.2f}" for name, of in sorted(marks.items())}
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

@@ -1,0 +1,156 @@
+"""Lessons of the agent's roles: oracles in real rollouts over a real library of a film that nobody encoded."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from loupe.agent import view
+from loupe.agent.policies.retrieval_critic import CUES, TOOLS
+from loupe.agent.policy import ANSWER
+from loupe.agent.tool import parse_turn
+from loupe.asking import parse_answer
+from loupe.engines.protocol import Reply
+from loupe.training.toytown_decoder import TaskEncoder
+from loupe.training.toytown_lessons import VLM, Rolled, lessons, real, rollouts
+from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
+from loupe.training.toytown_oracle import right_turn
+from loupe.training.toytown_oracle_plans import PLANS, TEMPLATES
+from loupe.training.toytown_tasks import HELD_OUT
+from schemas.messages import Usage
+from schemas.outputs import Doubt, Verdict
+
+SHORT = {"seed": 3, "films": 1, "minutes": 2, "questions": 10}
+PROMPT_TOKENS = 900
+
+
+@pytest.fixture(scope="module")
+def rolled() -> list[Rolled]:
+    """A film with subtitles, five minutes long; a turn in five is a mistake."""
+    return list(rollouts(11, 1, 5, 40, errs=0.2, flawed=0.0))
+
+
+@pytest.fixture(scope="module")
+def told(rolled: list[Rolled]) -> list[Lesson]:
+    return [lesson for each in rolled for lesson in each.lessons]
+
+
+def reply(text: str) -> Reply:
+    return Reply(text, Usage(), "stop")
+
+
+def test_the_same_seed_gives_the_same_lessons() -> None:
+    assert list(lessons(**SHORT)) == list(lessons(**SHORT))
+    assert list(lessons(**SHORT)) != list(lessons(**SHORT | {"seed": 4}))
+
+
+def test_held_out_seeds_are_never_trained_on() -> None:
+    with pytest.raises(ValueError, match="never trained on"):
+        next(lessons(**SHORT | {"seed": HELD_OUT}))
+
+
+def test_every_kind_of_question_has_a_plan() -> None:
+    for template in TEMPLATES:
+        assert sum(template.wording.startswith(begin) for begin in PLANS) == 1, template.wording
+
+
+def test_what_is_to_be_said_parses_as_the_agent_reads_it(told: list[Lesson]) -> None:
+    assert {lesson.role for lesson in told} == {"reasoner", "vlm", "critic"}
+    for lesson in told:
+        said = reply(lesson.target)
+        if lesson.role == "vlm":
+            parse_answer(said)
+        elif lesson.role == "critic":
+            (Doubt if len(lesson.messages) == 2 else Verdict).model_validate_json(lesson.target)
+        else:
+            last = "Answer now." in str(lesson.messages[-1].content)
+            parse_turn(said, (ANSWER,) if last else (CUES,) if lesson.turn == 0 else TOOLS)
+
+
+def test_a_prompt_is_what_the_agent_was_shown(rolled: list[Rolled]) -> None:
+    for each in (each for each in rolled if each.right):
+        turns = [lesson for lesson in each.lessons if lesson.role == "reasoner"]
+        assert len(turns) == len(each.trace.turns)
+        for turn, lesson in zip(each.trace.turns, turns, strict=True):
+            assert lesson.messages == real(view.prompt_of(each.trace, turn.index))
+
+
+def test_only_rollouts_with_the_right_answer_are_lessons(rolled: list[Rolled]) -> None:
+    assert any(not each.right for each in rolled)
+    assert not any(each.lessons for each in rolled if not each.right)
+
+
+def test_mistakes_stay_in_the_rollout_and_are_no_lessons(rolled: list[Rolled], told: list[Lesson]) -> None:
+    mistakes = [lesson for lesson in told if not lesson.is_lesson]
+    assert mistakes
+    for lesson in told:
+        if lesson.role == "reasoner":
+            assert lesson.is_lesson == (lesson.target == right_turn(lesson.messages))
+    learned = list(lessons(11, 1, 5, 40, errs=0.2, flawed=0.0))
+    assert learned == [lesson for lesson in told if lesson.is_lesson]
+
+
+def test_after_a_mistake_comes_a_turn_that_mends_it(told: list[Lesson]) -> None:
+    for before, after in turns_in_a_row(told):
+        if not before.is_lesson and after.is_lesson:
+            seen = " ".join(str(message.content) for message in after.messages)
+            assert json.loads(before.target)["action"]["tool"] in seen
+            assert after.target != before.target
+
+
+def turns_in_a_row(told: Sequence[Lesson]) -> list[tuple[Lesson, Lesson]]:
+    turns = [lesson for lesson in told if lesson.role == "reasoner"]
+    return [(one, two) for one, two in pairwise(turns) if one.question_id == two.question_id]
+
+
+def test_the_critic_sends_a_hasty_answer_back_and_it_is_mended(rolled: list[Rolled]) -> None:
+    sent_back = [each for each in rolled if each.right and any(v.sent_back for v in each.trace.verdicts)]
+    assert sent_back
+    for verdict in (verdict for each in sent_back for verdict in each.trace.verdicts if verdict.sent_back):
+        assert verdict.possible_errors
+        assert verdict.suggestion
+        assert verdict.answer_after != verdict.answer_before
+
+
+def test_oracles_answer_most_questions_of_a_film_whose_lines_can_be_read() -> None:
+    marks = [each.right for each in rollouts(12, 1, 5, 40, errs=0.0, flawed=0.0)]
+    assert sum(marks) / len(marks) >= 0.85
+
+
+def test_captions_with_a_captioners_errors_leave_most_questions_answered() -> None:
+    marks = [each.right for each in rollouts(12, 1, 5, 40, errs=0.0, flawed=1.0)]
+    assert sum(marks) / len(marks) >= 0.75
+
+
+def test_lessons_fit_the_tiny_model(told: list[Lesson]) -> None:
+    for role, each in lengths(told, TaskEncoder(AutoTokenizer.from_pretrained(VLM))).items():
+        assert each.prompt_max <= PROMPT_TOKENS, role
+
+
+def test_lessons_come_back_from_their_file(told: list[Lesson], tmp_path: Path) -> None:
+    write_lessons(tmp_path / "lessons.parquet", told)
+    assert read_lessons(tmp_path / "lessons.parquet") == told
+
+
+def test_a_frame_is_drawn_from_the_film_that_its_seed_gives(told: list[Lesson]) -> None:
+    asked = next(
+        lesson
+        for lesson in told
+        if lesson.role == "vlm" and "Where is this" in str(lesson.messages) and "nothing" not in lesson.target
+    )
+    place = json.loads(asked.target)["answer"]
+    assert place in {frame.still().place for frame in asked.frames}
+    pictures = [part.jpeg for part in asked.example().messages[0].parts() if part.type == "image"]
+    assert len(pictures) == len(asked.frames)
+    assert all(picture.startswith(b"\xff\xd8") for picture in pictures)
+
+
+def test_a_lesson_is_a_task_with_its_pictures_where_the_trainer_has_them(told: list[Lesson]) -> None:
+    lesson = next(lesson for lesson in told if len(lesson.frames) > 1)
+    places: dict[FrameRef, int] = {frame: 100 + number for number, frame in enumerate(lesson.frames)}
+    task = lesson.task(places.__getitem__)
+    assert task.stills == tuple(range(100, 100 + len(lesson.frames)))
+    assert (task.messages, task.target) == (lesson.messages, lesson.target)
