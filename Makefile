@@ -33,7 +33,8 @@ serve: $(READY)
 	$(PY) infra/local_cluster.py run -- $(PY) -m serving --config $(CONFIG)
 
 test: $(READY)
-	$(PY) -m pytest -m 'not vllm'
+	$(PY) -m pytest -m 'not vllm and not ray' --numprocesses 2 --dist loadfile
+	$(PY) -m pytest -m ray
 
 # vLLM on a CPU, in an environment of its own (5 GB): torchvision's CUDA parts are replaced by tests/vllm_cpu.
 test-vllm:
