@@ -18,7 +18,7 @@ from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lessons import VLM, Rolled, lessons, real, rollouts
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_oracle import right_turn
-from loupe.training.toytown_oracle_plans import PLANS, TEMPLATES
+from loupe.training.toytown_oracle_plans import PLANS, TEMPLATES, is_none, when_in, where
 from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Usage
 from schemas.outputs import Doubt, Verdict
@@ -55,6 +55,12 @@ def test_held_out_seeds_are_never_trained_on() -> None:
 def test_every_kind_of_question_has_a_plan() -> None:
     for template in TEMPLATES:
         assert sum(template.wording.startswith(begin) for begin in PLANS) == 1, template.wording
+
+
+def test_no_hat_is_an_answer_and_not_the_lack_of_one() -> None:
+    assert not is_none("no hat")
+    assert is_none(when_in("CAFE")("CAFE: nothing."))
+    assert is_none(where("red person jumps", "jumps")("jumps: nothing."))
 
 
 def test_what_is_to_be_said_parses_as_the_agent_reads_it(told: list[Lesson]) -> None:

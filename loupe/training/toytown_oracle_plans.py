@@ -109,7 +109,7 @@ def where(pattern: str, name: str, gap: float = GAP) -> Callable[[str], str]:
 
     def read(result: str) -> str:
         spans = joined([line for line in lines_of(result) if re.search(pattern, line.text)], gap)
-        return f"{name} {', '.join(stretch(*span) for span in spans)}" if spans else f"no {name}"
+        return f"{name} {', '.join(stretch(*span) for span in spans)}" if spans else f"none: {name}"
 
     return read
 
@@ -120,7 +120,7 @@ def when_in(place: str) -> Callable[[str], str]:
     def read(result: str) -> str:
         there = [line for line in lines_of(result) if re.search(rf"\b{place}\b", line.text)]
         spans = [(a, b) for a, b, _ in gathered(result) if any(a <= line.start and line.end <= b for line in there)]
-        return f"{place} {', '.join(stretch(*span) for span in sorted(spans))}" if spans else f"no {place}"
+        return f"{place} {', '.join(stretch(*span) for span in sorted(spans))}" if spans else f"none: {place}"
 
     return read
 
@@ -131,7 +131,7 @@ def matched(pattern: str, name: str, *, last: bool = False) -> Callable[[str], s
     def read(result: str) -> str:
         found = [(match[0], line) for line in lines_of(result) if (match := re.search(pattern, line.text))]
         if not found:
-            return f"no {name}"
+            return f"none: {name}"
         said, line = found[-1 if last else 0]
         return f"{said} {stretch(line.start, line.end)}"
 
@@ -149,7 +149,7 @@ def spans_in(note: str) -> list[tuple[float, float]]:
 
 
 def is_none(note: str) -> bool:
-    return note.startswith("no ") or note == "nothing"
+    return note.startswith("none: ") or note == "nothing"
 
 
 # --- plans ------------------------------------------------------------------------------------------------------------
@@ -468,7 +468,7 @@ def spoken(options: Sequence[str]) -> Callable[[str], str]:
             for option in options
             if re.search(rf"(?i)\b{option}\b", line.text)
         ]
-        return " ".join(found) or "no brand"
+        return " ".join(found) or "none: brand"
 
     return read
 
