@@ -18,7 +18,8 @@ from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lessons import VLM, Rolled, lessons, real, rollouts
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_oracle import right_turn
-from loupe.training.toytown_oracle_plans import PLANS, TEMPLATES, is_none, when_in, where
+from loupe.training.toytown_oracle_plans import PLANS, TEMPLATES
+from loupe.training.toytown_oracle_steps import is_none, when_in, where
 from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Usage
 from schemas.outputs import Doubt, Verdict

@@ -16,13 +16,18 @@ from loupe.benchmarks.toytown.captions import visible
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.engines.protocol import ChatRequest, Reply
 from loupe.scoring.answers import is_right
-from loupe.training.toytown_oracle_plans import Step, plan_of
+from loupe.training.toytown_oracle_plans import plan_of
 from loupe.training.toytown_oracle_prompts import VLM, Seen, frames_of, text_of
+from loupe.training.toytown_oracle_steps import Step
 from schemas.messages import Message, Usage
 from schemas.outputs import Doubt, FrameAnswer, Verdict
 from schemas.questions import UNANSWERABLE, Question
 
 SURE, UNSURE = 0.9, 0.2
+HASTE = 0.4
+"""Of the mistakes before the answer, how many are an answer."""
+SLIPS = 2.0
+"""How much likelier a wrong answer is than another mistake: the critic learns from those alone."""
 LAST = "Answer now."
 DOUBT = re.compile(r"Question: (.*?)\n(.*)Answer: (.*?) at ([^\n]*)\n(.*)\nWhat to see\?", re.DOTALL)
 
@@ -86,29 +91,28 @@ class Reasoner:
         """The next turn."""
         seen = Seen.of(request.messages)
         step, note = next_step(seen)
-        last = text_of(request.messages[-1]).endswith(LAST)
-        if not last and step.tool != "note_cues" and self.rng.random() < self.errs:
-            step = self._mistake(seen, step)
-            return reply(said(step, note))
+        told = text_of(request.messages[-1])
+        warned = told.endswith(LAST) or "<critic>" in told
+        errs = SLIPS * self.errs if step.tool == "answer" else self.errs
+        if not warned and step.tool != "note_cues" and self.rng.random() < errs:
+            return reply(said(self._mistake(seen, step), note))
         return reply(right_turn(request.messages))
 
     def _mistake(self, seen: Seen, step: Step) -> Step:
-        """A poor phrase, a wrong window, frames of another time, a hasty answer, a slip."""
+        """A poor phrase, a wrong window, frames of another time; a hasty answer, or one that the notes do not say."""
         rng, arguments = self.rng, dict(step.arguments)
-        hasty = step.tool == "answer" or rng.random() < 0.25
-        if hasty and (not seen.options or (step.tool == "answer" and step.arguments["content"] == UNANSWERABLE)):
-            hasty = False
-        if hasty:
-            content = seen.options[int(rng.integers(len(seen.options)))]
+        others = [option for option in seen.options if option != arguments.get("content")]
+        if others and (step.tool == "answer" or rng.random() < HASTE):
+            content = others[int(rng.integers(len(others)))]
             times = arguments.get("evidence_times", [])
-            return Step("answer", {"content": content, "evidence_times": times}, step.read, "Answer.", 0.9)
+            return Step("answer", {"content": content, "evidence_times": times}, step.read, "Answer.", SURE)
         if step.tool == "search_captions":
             if rng.random() < 0.5:
                 arguments["query"] = " ".join(seen.question.split()[:3])
             else:
                 arguments |= {"start": 0.0, "end": 10.0}
         elif step.tool == "ask_vlm":
-            arguments["times"] = [float(rng.integers(60))]
+            arguments["times"] = [float(rng.integers(30))]
         return Step(step.tool, arguments, step.read, step.thought, step.confidence)
 
     async def close(self) -> None:

@@ -1,0 +1,180 @@
+"""What plans of the oracle reasoner are made of: steps, what is noted of their results, and pieces of plans.
+
+Nothing here sees the film: all that is known is what stands in the prompt.
+"""
+
+import json
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loupe.benchmarks.toytown.templates_seen import DOES
+from loupe.training.toytown_oracle_prompts import Line, Seen, gathered, lines_of, seen_by_vlm
+from schemas.questions import UNANSWERABLE
+
+ACTIONS = {phrase: action for action, phrase in DOES.items()}
+GAP = 5.0
+"""Seconds: what is nearer to each other is one stretch of time."""
+EVENT_GAP = 1.5
+SPAN = re.compile(r"(\d+\.\d)(?:-(\d+\.\d))?")
+ALL = 100
+"""Hits that are asked for where they are counted."""
+HAS = "(?:holds|picks up)"
+Names = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A turn: what is done, why, and what is noted of its result."""
+
+    tool: str
+    arguments: dict[str, Any]
+    read: Callable[[str], str] = field(compare=False)
+    thought: str = ""
+    confidence: float = 0.5
+
+    def action(self) -> dict[str, Any]:
+        """As a turn says it."""
+        return {"tool": self.tool, **self.arguments}
+
+
+Plan = Generator[Step, str, None]
+Part = Generator[Step, str, str]
+"""A piece of a plan; it gives back what was noted."""
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def search(
+    query: str,
+    read: Callable[[str], str],
+    window: tuple[float | None, float | None] = (None, None),
+    level: str = "frames",
+    top_k: int | None = None,
+) -> Step:
+    start, end = window
+    arguments = {"query": query, "start": start, "end": end, "level": level, "top_k": top_k}
+    return Step("search_captions", arguments, read, f"Search {query}.")
+
+
+def look(question: str, times: Sequence[float]) -> Step:
+    arguments = {"question": question, "times": list(times), "start": None, "end": None, "frames": None}
+    return Step("ask_vlm", arguments, lambda result: seen_by_vlm(result) or "nothing", "Look.")
+
+
+def answer(content: str, times: Sequence[float]) -> Step:
+    arguments = {"content": content, "evidence_times": list(times)}
+    return Step("answer", arguments, lambda result: "", "Answer.", 0.9)
+
+
+def nothing_said(names: Names, seen: Seen) -> Step:
+    """The first turn: what the question goes by."""
+    cues = {
+        "temporal": " ".join(filter(None, (names.get("sign"), names.get("until"), names.get("brand")))),
+        "action": ACTIONS.get(names.get("does", ""), ""),
+        "spatial": names.get("where", ""),
+        "semantic": names.get("number", ""),
+        "subject": names.get("colour", names.get("thing", "")),
+        "length": "longest" if "longest" in seen.question else "",
+    }
+    first = next((names[name] for name in ("sign", "brand", "thing", "where", "colour", "number") if name in names), "")
+    search_for = first.split()[-1] if first else seen.options[0].split(", ")[0]
+    return Step("note_cues", {**cues, "search": search_for}, lambda result: "", "Cues.")
+
+
+# --- reading results --------------------------------------------------------------------------------------------------
+
+
+def stretch(start: float, end: float) -> str:
+    return f"{start:.1f}" if end <= start else f"{start:.1f}-{end:.1f}"
+
+
+def joined(lines: Sequence[Line], gap: float) -> list[tuple[float, float]]:
+    """The times of lines, in order, those that are near as one."""
+    spans: list[tuple[float, float]] = []
+    for line in lines:
+        if spans and line.start - spans[-1][1] <= gap:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], line.end))
+        else:
+            spans.append((line.start, line.end))
+    return spans
+
+
+def where(pattern: str, name: str, gap: float = GAP) -> Callable[[str], str]:
+    """Notes when lines say something: `CAFE 45.0-61.0, 70.0`."""
+
+    def read(result: str) -> str:
+        spans = joined([line for line in lines_of(result) if re.search(pattern, line.text)], gap)
+        return f"{name} {', '.join(stretch(*span) for span in spans)}" if spans else f"none: {name}"
+
+    return read
+
+
+def when_in(place: str) -> Callable[[str], str]:
+    """Notes when a place or a sign is shown: where hits gather of which one shows it."""
+
+    def read(result: str) -> str:
+        there = [line for line in lines_of(result) if re.search(rf"\b{place}\b", line.text)]
+        spans = [(a, b) for a, b, _ in gathered(result) if any(a <= line.start and line.end <= b for line in there)]
+        return f"{place} {', '.join(stretch(*span) for span in sorted(spans))}" if spans else f"none: {place}"
+
+    return read
+
+
+def matched(pattern: str, name: str, *, last: bool = False) -> Callable[[str], str]:
+    """Notes what the first (or last) line of a form says, and when: `red person jumps 47.0`."""
+
+    def read(result: str) -> str:
+        found = [(match[0], line) for line in lines_of(result) if (match := re.search(pattern, line.text))]
+        if not found:
+            return f"none: {name}"
+        said, line = found[-1 if last else 0]
+        return f"{said} {stretch(line.start, line.end)}"
+
+    return read
+
+
+def how_many(name: str) -> Callable[[str], str]:
+    """Notes how many frames in a row show something, by the places where hits gather."""
+    return lambda result: f"{name} {max((count for _, _, count in gathered(result)), default=0)}"
+
+
+def spans_in(note: str) -> list[tuple[float, float]]:
+    """The times of a note, in seconds."""
+    return [(float(a), float(b or a)) for a, b in SPAN.findall(note)]
+
+
+def is_none(note: str) -> bool:
+    return note.startswith("none: ") or note == "nothing"
+
+
+# --- pieces of plans --------------------------------------------------------------------------------------------------
+
+
+def sign_scene(word: str) -> Step:
+    return search(word, when_in(word))
+
+
+def give(note: str, content: str) -> Plan:
+    """Answer with what a note says, or that the film does not say it."""
+    if is_none(note) or not content:
+        yield answer(UNANSWERABLE, [])
+    else:
+        yield answer(content, [start for start, _ in spans_in(note)][:4])
+
+
+def as_spans(spans: Sequence[tuple[float, float]]) -> str:
+    """An answer of spans: a single frame lasts a second."""
+    return json.dumps([[start, end if end > start else start + 1] for start, end in spans]) if spans else ""
+
+
+def of_person(colour: str, question: str) -> Plan:
+    note = yield search(f"{colour} person", matched(rf"{colour} person", f"{colour} person"))
+    if is_none(note):
+        yield from give(note, "")
+        return
+    start = spans_in(note)[0][0]
+    said = yield look(question, [start])
+    yield from give(f"{said} {start}", "" if is_none(said) else said)
