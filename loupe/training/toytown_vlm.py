@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--texts-minutes", type=float, default=15)
     parser.add_argument("--all-minutes", type=float, default=15)
     parser.add_argument("--heads-lr", type=float, default=2e-3)
+    parser.add_argument("--all-lr", type=float, default=2e-3)
     parser.add_argument(
         "--start-from", type=Path, help="a model of this kind to go on from, such as the one that ships"
     )
@@ -193,7 +194,7 @@ def main() -> None:
     train_heads(model, out, arguments.heads_minutes, seed, arguments.heads_batch, arguments.heads_lr)
     train_decoder(model, tokenizer, out, "captions", MIXES["captions"], arguments.captions_minutes, seed, 2e-3)
     train_decoder(model, tokenizer, out, "texts", MIXES["texts"], arguments.texts_minutes, seed, 2e-3)
-    train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, 2e-3)
+    train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, arguments.all_lr)
 
 
 def the_tokenizer(folder: Path) -> Any:
