@@ -72,11 +72,13 @@ class CpuClock:
         """Note how much every process has used by now."""
         for process in [self.root, *self.root.children(recursive=True)]:
             try:
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    continue  # its name is gone; what it had used when it was last read stands
                 times = process.cpu_times()
                 key = process.pid, process.create_time()
                 self.spent[key] = kind_of(process, self.root.pid), times.user + times.system
             except psutil.NoSuchProcess:
-                continue  # what it had used when it was last read stands
+                continue
 
     def total(self) -> dict[str, float]:
         """CPU seconds by kind."""
@@ -144,8 +146,6 @@ def main() -> None:
         shared = index(films, root / "shared", share=True)
 
         print(f"captioner alone: {frames} frames, {frames / alone:.1f}/s")
-        captioning = every["stage_seconds"]["caption"]
-        print(f"caption stage of the job / captioner alone: {captioning / alone:.2f}")
         print(f"whole job / captioner alone: {every['wall_seconds'] / alone:.2f}, with starting Ray and loading models")
         spent = ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in sorted(every["cpu_seconds"].items()))
         print(f"CPU seconds of the whole job, which took {every['wall_seconds']:.0f} s: {spent}")
