@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import ray
 
-from jobs import index_library, vllm_captions
+from jobs import vllm_captions
 from jobs.vllm_captions import (
     ERROR,
     Prompts,
@@ -20,22 +20,17 @@ from jobs.vllm_captions import (
     request_row,
     sampling_params,
 )
-from loupe.benchmarks.toytown.captions import caption
-from loupe.benchmarks.toytown.film import write_mp4
 from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.stills import random_still
-from loupe.benchmarks.toytown.writing import write_film
 from loupe.captioning import caption_request, parse_caption
-from loupe.config import ROOT, Config, ScriptedModel, VllmModel
+from loupe.config import ROOT, Config, VllmModel
 from loupe.engines.local import LocalEngine
 from loupe.engines.protocol import ChatRequest
 from loupe.engines.scripted import digest
 from loupe.engines.templating import open_template
 from loupe.indexing import Chunk, Film, Frame
-from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
-from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Message
 from schemas.outputs import FrameCaption
 from tests import tiny_models
@@ -207,24 +202,3 @@ async def test_vllm_captions_the_frames_of_chunks() -> None:
     local = [parse_caption(reply) for reply in await asyncio.gather(*map(engine.chat, requests))]
     await engine.close()
     assert sum(a == b for a, b in zip(captions, local, strict=True)) >= 10
-
-
-@pytest.mark.vllm
-@pytest.mark.timeout(900)
-@pytest.mark.usefixtures("cluster")
-def test_the_index_job_captions_with_vllm(tmp_path: Path) -> None:
-    """The whole job, from a film to tables; what it says of the film is what the film shows."""
-    film = write_film(HELD_OUT + 3, 0, 0.5)
-    (tmp_path / "films").mkdir()
-    write_mp4(film, tmp_path / "films" / "film.mp4")
-    roles = {**CONFIG.roles, "summarizer": "rule"}
-    models = {**CONFIG.models, "rule": ScriptedModel(engine="scripted")}
-    places = {"library": str(tmp_path / "films"), "database": str(tmp_path / "database"), "share_captions": True}
-    assert index_library.run(on_cpu(CONFIG.model_copy(update={"models": models, "roles": roles}), **places)) == 0
-
-    rows = Library.open(places["database"]).captions("film.mp4")
-    assert [row["ts_ms"] for row in rows] == list(range(0, 30_000, 1000))
-    assert any(row["same_as_ts_ms"] is not None for row in rows)
-    right = sum(row["place"] == caption(film.still(row["ts_ms"] / 1000)).place for row in rows)
-    assert right >= 28
-    assert [row["status"] for row in Library.open(places["database"]).videos().values()] == ["complete"]
