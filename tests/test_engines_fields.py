@@ -47,6 +47,12 @@ def test_a_minute_is_told_scene_by_scene(prompts: str) -> None:
     assert parse_chunk_summary(asyncio.run(ENGINE.chat(request))).summary == SUMMARY
 
 
+def test_a_black_moment_does_not_make_two_scenes_of_one() -> None:
+    shown = [(0.0, seen("street", "red person")), (1.0, seen("")), (2.0, seen("street", "blue person"))]
+    request = chunk_summary_request(shown, [], load("tiny", "chunk_summary"))
+    assert parse_chunk_summary(asyncio.run(ENGINE.chat(request))).summary == "Street: red person, blue person."
+
+
 def test_a_films_logs_have_the_times_of_its_parts() -> None:
     parts = [(0.0, 60.0, SUMMARY), (60.0, 75.0, "Kitchen: red person.")]
     request = video_summary_request(parts, load("full", "video_summary"))

@@ -63,7 +63,7 @@ def chunk_summary(text: str) -> ChunkSummary:
     for _, caption in MOMENT.findall(text):
         found = {name: _names(value) for name, value in FIELD.findall(caption)}
         place = ", ".join(found.get("place", []))
-        if place:  # named where it changes
+        if place and (not scenes or scenes[-1].place != place):  # named where it changes, and after black
             scenes.append(Scene(place))
         if not scenes:
             continue
