@@ -32,11 +32,9 @@ TOLERANCE_MS = 1000
 """A sample may lie this far from an event's edge: half a second of film is sampled either side of it."""
 
 
-def config_for(films: Path, database: Path, share: bool) -> Config:
+def config_for(films: Path, database: Path) -> Config:
     """The demo's config over these places."""
-    config = configs.load(
-        "infra/configs/demo.yaml", [f"index.share_captions={str(share).lower()}", "index.toytown=null"]
-    )
+    config = configs.load("infra/configs/demo.yaml", ["index.toytown=null"])
     return index_library.with_places(config, str(films), str(database))
 
 
@@ -141,7 +139,7 @@ def main() -> None:
         truth = [json.loads(line) for line in (root / "truth.jsonl").read_text().splitlines()]
         events = [row for row in truth if row["kind"] == "event"]
 
-        alone, frames = captioner_alone(film, config_for(films, root / "none", share=False))
+        alone, frames = captioner_alone(film, config_for(films, root / "none"))
         every = index(films, root / "every", share=False)
         shared = index(films, root / "shared", share=True)
 
@@ -151,7 +149,7 @@ def main() -> None:
         print(f"CPU seconds of the whole job, which took {every['wall_seconds']:.0f} s: {spent}")
         print(f"captions saved by sharing: {shared['shared_captions'] / shared['frames']:.0%}")
         for name, database in (("with a caption a frame", root / "every"), ("with shared captions", root / "shared")):
-            found = recall(database, events, config_for(films, database, share=True))
+            found = recall(database, events, config_for(films, database))
             print(f"events found in the first {RECALL_AT} hits, {name}: {found:.2f} of {len(events)}")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas import traces
 from schemas.traces import EVIDENCE, PROMPT, ROLE_MODEL, Call, Trace, string
 
 SPENT = pa.struct(
@@ -22,19 +23,8 @@ SPENT = pa.struct(
     ]
 )
 """What one role cost; `seconds` are those of its calls, which may have waited for each other."""
-VERDICT = pa.struct(
-    [
-        pa.field("round", pa.int32()),
-        pa.field("confidence", pa.float64()),
-        pa.field("possible_errors", pa.list_(pa.string())),
-        string("suggestion"),
-        pa.field("sent_back", pa.bool_()),
-        string("answer_before"),
-        pa.field("confidence_before", pa.float64()),
-        string("answer_after"),
-        string("error"),
-    ]
-)
+VERDICT = pa.struct([field for field in traces.VERDICT if field.name not in ("media", "calls")])
+"""A verdict without what led to it, which stands in the trace."""
 ANSWERS = pa.schema(
     [
         pa.field("question_id", pa.string(), nullable=False),

@@ -166,13 +166,6 @@ CPU_ENV = {
 }
 
 
-def on_cpu(config: Config, **index: Any) -> Config:
-    """The config with the demo's model on vLLM as its captioner."""
-    model = VllmModel(engine="vllm", source=CAPTIONER, gpus=0, batch_size=8, engine_kwargs=CPU, env=CPU_ENV)
-    settings = config.index.model_copy(update={"caption_tokens": 120, **index})
-    return config.model_copy(update={"models": {**config.models, "eyes": model}, "index": settings})
-
-
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("cluster")
@@ -180,7 +173,9 @@ async def test_vllm_captions_the_frames_of_chunks() -> None:
     """The demo's model on vLLM and in the process: the same captions but for a rare near tie; errors stay rows."""
     rng = np.random.default_rng(3)
     jpegs = [encode_jpeg(draw(random_still(rng), (256, 192))) for _ in range(12)]
-    config = on_cpu(CONFIG)
+    model = VllmModel(engine="vllm", source=CAPTIONER, gpus=0, batch_size=8, engine_kwargs=CPU, env=CPU_ENV)
+    settings = CONFIG.index.model_copy(update={"caption_tokens": 120})
+    config = CONFIG.model_copy(update={"models": {**CONFIG.models, "eyes": model}, "index": settings})
     frames = tuple(Frame(n * 1000, n * 1000, 256, 192, jpeg) for n, jpeg in enumerate(jpegs))
     film = Film("film.mp4", "film.mp4", "etag", 1)
     broken = (*frames[8:], Frame(99_000, 99_000, 256, 192, b"no picture"))
