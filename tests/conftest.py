@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.local_cluster import own_cluster
 from tests.s3 import S3, FaultyProxy, make_bucket, serve
 
 
@@ -34,3 +35,12 @@ def faulty_s3(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         for name, value in faulty.env.items():
             monkeypatch.setenv(name, value)
         yield faulty
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[dict[str, str]]:
+    """The environment that leads to a Ray cluster of the module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        with own_cluster() as env:
+            yield env

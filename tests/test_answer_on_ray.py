@@ -1,37 +1,25 @@
 """The batch job on Ray: the same answers as in one process, whoever dies on the way."""
 
-import contextlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
-from infra.local_cluster import own_cluster
 from tests.agent_scene import small_library
 from tests.answer_scene import config_tree, ids, report, rows, write_questions
 from tests.faulty_endpoint import FaultyEndpoint
+from tests.ray_scene import worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parent.parent
 ANSWERING = "MapWorker(Map(AnswerQuestions))"
 """In the title of a worker process that answers."""
 QUESTIONS = 60
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[dict[str, str]]:
-    """The environment that leads to a cluster of this module's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_worker_niceness", "0")
-        with own_cluster() as env:
-            yield env
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +57,6 @@ def wait_for_answers(process: subprocess.Popen[str], folder: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"the job ended before it wrote anything: {process.communicate()[0][-3000:]}")
-
-
-def answering_worker(cluster: dict[str, str]) -> psutil.Process:
-    """The worker of this cluster that answers: other clusters may run on this machine."""
-    for raylet in psutil.process_iter(["name", "cmdline"]):
-        arguments = raylet.info["cmdline"] or ()
-        if raylet.info["name"] == "raylet" and any(cluster["RAY_ADDRESS"] in argument for argument in arguments):
-            for worker in raylet.children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    if any(ANSWERING in argument for argument in worker.cmdline()):
-                        return worker
-    pytest.fail("no worker answers")
 
 
 def test_a_job_that_is_submitted_answers_every_question(database: str, cluster: dict[str, str], tmp_path: Path) -> None:
@@ -125,7 +101,7 @@ def test_kill_9_of_an_answering_worker_loses_and_repeats_no_answer(
         config = write_config(tmp_path, database, endpoint.url, job={"commit_questions": 8})
         job = start(config, cluster)
         wait_for_answers(job, tmp_path)
-        worker = answering_worker(cluster)
+        worker = worker_of(cluster, ANSWERING)
         worker.kill()
         assert worker.wait(timeout=30) != 0
         assert len(ids(str(tmp_path / "results"))) < QUESTIONS  # it died with work left

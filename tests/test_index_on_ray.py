@@ -1,38 +1,26 @@
 """The index job on Ray: the same rows as in one process, whoever dies on the way."""
 
-import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
-from infra.local_cluster import own_cluster
 from loupe.library import Library
 from tests.in_process import index
 from tests.index_run import SCRIPTED, config
 from tests.index_scene import film, rows, small_library
+from tests.ray_scene import worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parent.parent
 SAMPLING = "MapWorker(Map(SampleFrames))"
 """In the title of a worker process of the stage that decodes."""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[dict[str, str]]:
-    """The environment that leads to a cluster of this module's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_worker_niceness", "0")
-        with own_cluster() as env:
-            yield env
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +74,7 @@ def test_a_decoding_worker_that_is_killed_costs_nothing(cluster: dict[str, str],
     index(config(str(long), expected, fps=10.0))
     process = start(long, database, cluster, "--set", "fps=10.0")
     wait_for_markers(process, database)
-    victim = sampling_worker(cluster)
+    victim = worker_of(cluster, SAMPLING)
     victim.kill()
     assert victim.wait(timeout=30) != 0
     assert len(Library.open(database).chunk_markers()) < 25  # it died with work left
@@ -102,15 +90,3 @@ def wait_for_markers(process: subprocess.Popen[str], database: str) -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"the run ended before it committed anything: {process.communicate()[0][-3000:]}")
-
-
-def sampling_worker(cluster: dict[str, str]) -> psutil.Process:
-    """The worker of this cluster that decodes: other clusters may run on this machine."""
-    for raylet in psutil.process_iter(["name", "cmdline"]):
-        arguments = raylet.info["cmdline"] or ()
-        if raylet.info["name"] == "raylet" and any(cluster["RAY_ADDRESS"] in argument for argument in arguments):
-            for worker in raylet.children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    if any(SAMPLING in argument for argument in worker.cmdline()):
-                        return worker
-    pytest.fail("no worker decodes")
