@@ -5,19 +5,23 @@ from loupe.media.opening import MediaError, Source
 from loupe.media.pictures import decode_jpeg, encode_jpeg
 from loupe.media.probing import SubtitleTrack, VideoInfo, probe
 from loupe.media.sampling import Sampled, SampleReport, sample_frames
+from loupe.media.sound import Sound, cut_audio, sound_digest
 from loupe.media.text_tracks import embedded_subtitles
 
 __all__ = [
     "MediaError",
     "SampleReport",
     "Sampled",
+    "Sound",
     "Source",
     "SubtitleTrack",
     "VideoInfo",
+    "cut_audio",
     "decode_jpeg",
     "embedded_subtitles",
     "encode_jpeg",
     "packets_digest",
     "probe",
     "sample_frames",
+    "sound_digest",
 ]

@@ -101,11 +101,14 @@ class Film:
         self._rewind()
         yield from self._read(self.stream)
 
-    def packets_of(self, streams: list[Any]) -> Iterator[Any]:
-        """The packets of other streams, from the start; nothing else of the film can be read after that."""
+    def packets_of(self, streams: list[Any], from_ms: int = 0) -> Iterator[Any]:
+        """The packets of other streams from about a time on, or from the start; nothing else can be read after that."""
+        self.stream.discard = Discard.default  # MPEG-TS finds no time in a stream that is left out
+        pts = min(self.first.pts + from_ms * self._ticks // self._ms_in_ticks, LAST_PTS)
+        if pts <= self.first.pts or not self._seek(pts):
+            self._rewind()
         for stream in self.container.streams:
             stream.discard = Discard.default if stream in streams else Discard.all
-        self._rewind()
         return self._read(*streams)
 
     def _rewind(self) -> None:

@@ -29,7 +29,8 @@ MAX_PIXELS = 8192 * 8192
 class MediaError(Exception):
     """A file that cannot be used as a film; the message is one sentence for its owner.
 
-    `kind` is one of empty, not_a_video, no_video_stream, unsupported, playlist, truncated, too_large, damaged.
+    `kind` is one of empty, not_a_video, no_video_stream, no_audio_stream, unsupported, playlist, truncated, too_large,
+    damaged.
     """
 
     def __init__(self, kind: str, message: str) -> None:
