@@ -410,7 +410,7 @@ def test_the_soundtrack_is_the_lines_at_their_times(film: Film, voices: dict[str
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("with a space") / "toytown"
-    make_films(FilmSettings(folder, films=2, minutes=1, seed=1))
+    make_films(FilmSettings(folder, films=2, minutes=(1,), seed=1))
     return folder
 
 
@@ -450,6 +450,12 @@ def test_the_sound_of_a_film_is_its_lines(made: Path, voices: dict[str, npt.NDAr
         assert abs(best) <= 1100, f"{line} is {best} samples off"
 
 
+def test_films_of_one_set_have_the_lengths_that_were_asked_for_in_turn(tmp_path: Path) -> None:
+    make_films(FilmSettings(tmp_path, films=3, minutes=(0.5, 1), seed=4, questions=1))
+    lengths = [json.loads(line)["end_ms"] for line in (tmp_path / "truth.jsonl").open() if '"film"' in line]
+    assert lengths == [30_000, 60_000, 30_000]
+
+
 def test_subtitles_are_the_lines(made: Path) -> None:
     film = write_film(1, 0, 1)
     assert sorted(path.suffix for path in (made / "films").iterdir()) == [".mp4", ".mp4", ".srt"]
@@ -460,9 +466,9 @@ def test_subtitles_are_the_lines(made: Path) -> None:
 
 def test_a_second_run_makes_nothing_again_and_another_folder_gets_the_same_bytes(made: Path, tmp_path: Path) -> None:
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (made / "films").iterdir()}
-    make_films(FilmSettings(made, films=2, minutes=1, seed=1))
+    make_films(FilmSettings(made, films=2, minutes=(1,), seed=1))
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (made / "films").iterdir()} == before
-    make_films(FilmSettings(tmp_path, films=1, minutes=1, seed=1))
+    make_films(FilmSettings(tmp_path, films=1, minutes=(1,), seed=1))
     name = f"{write_film(1, 0, 1).name}.mp4"
     assert (tmp_path / "films" / name).read_bytes() == before[made / "films" / name][1]
     assert not list(tmp_path.rglob(".*"))

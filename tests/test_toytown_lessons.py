@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
@@ -15,11 +16,14 @@ from loupe.agent.tool import parse_turn
 from loupe.asking import parse_answer
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_decoder import TaskEncoder
+from loupe.training.toytown_lesson_pool import DOUBTS, LETTERS, LETTERS_A_PICTURE, LessonPool, is_doubt
 from loupe.training.toytown_lessons import VLM, Rolled, lessons, real, rollouts
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_oracle import right_turn
 from loupe.training.toytown_oracle_plans import PLANS, TEMPLATES
+from loupe.training.toytown_oracle_prompts import text_of
 from loupe.training.toytown_oracle_steps import is_none, when_in, where
+from loupe.training.toytown_pictures import Drawn
 from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Usage
 from schemas.outputs import Doubt, Verdict
@@ -135,6 +139,43 @@ def test_captions_with_a_captioners_errors_leave_most_questions_answered() -> No
 def test_lessons_fit_the_tiny_model(told: list[Lesson]) -> None:
     for role, each in lengths(told, TaskEncoder(AutoTokenizer.from_pretrained(VLM))).items():
         assert each.prompt_max <= PROMPT_TOKENS, role
+
+
+def test_a_batch_of_lessons_is_of_one_role_without_mistakes_and_no_larger_than_it_may_be(told: list[Lesson]) -> None:
+    pool, shown, rng = LessonPool(told), Shown(), np.random.default_rng(1)
+    mistakes = {lesson.target for lesson in told if not lesson.is_lesson}
+    for role, asks in (("reasoner", "Find the answer"), ("critic", "Doubt the answer"), ("vlm", "Question: ")):
+        for _ in range(20):
+            tasks = pool.tasks(role, rng, shown)
+            texts = ["".join(text_of(message) for message in task.messages) for task in tasks]
+            assert all(asks in text for text in texts)
+            assert not {task.target for task in tasks} & mistakes
+            pictures = max(len(task.stills) for task in tasks)
+            assert len(tasks) * (max(map(len, texts)) + LETTERS_A_PICTURE * pictures) <= 1.5 * LETTERS
+    assert len({bytes(one.picture) for one in shown.drawn}) > 1
+
+
+def test_verdicts_that_doubt_are_shown_more_often(told: list[Lesson]) -> None:
+    doubt = next(lesson for lesson in told if is_doubt(lesson))
+    sure = next(lesson for lesson in told if lesson.role == "critic" and '"confidence":0.9' in lesson.target)
+    shown = LessonPool([doubt, sure]).by_role["critic"]
+    assert shown.count(doubt) == DOUBTS * shown.count(sure) > 1
+
+
+def test_a_folder_without_lessons_says_how_to_write_some(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="toytown_lessons"):
+        LessonPool.of_folder(tmp_path)
+
+
+class Shown:
+    """Keeps the pictures of lessons."""
+
+    def __init__(self) -> None:
+        self.drawn: list[Drawn] = []
+
+    def put(self, drawn: list[Drawn]) -> list[int]:
+        self.drawn += drawn
+        return list(range(len(self.drawn) - len(drawn), len(self.drawn)))
 
 
 def test_lessons_come_back_from_their_file(told: list[Lesson], tmp_path: Path) -> None:

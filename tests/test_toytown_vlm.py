@@ -124,6 +124,25 @@ def test_training_asks_what_use_asks(tokenizer: Any, model: Any, tmp_path: Path)
     assert encoded["input_ids"].tolist() == ids
 
 
+def test_a_model_is_carried_to_another_tokenizer(model: Any, tokenizer: Any) -> None:
+    """What both call one token keeps what was learned of it; a new word begins as its parts; all else stays."""
+    made = tiny_vlm.train_tokenizer(["LIGHTHOUSE kitchen"] * 9 + tasks.corpus(np.random.default_rng(1), 3))
+    other = tiny_vlm.with_words(model, tokenizer, made)
+    was, now = (one.get_input_embeddings().weight for one in (model, other))
+
+    def ids(of: Any, text: str) -> list[int]:
+        return list(of(text, add_special_tokens=False).input_ids)
+
+    assert len(ids(made, "LIGHTHOUSE")) == 1 < len(ids(tokenizer, "LIGHTHOUSE"))
+    assert torch.allclose(now[ids(made, "LIGHTHOUSE")], was[ids(tokenizer, "LIGHTHOUSE")].mean(0, keepdim=True))
+    assert torch.equal(now[made.eos_token_id], was[tokenizer.eos_token_id])
+    assert torch.equal(other.lm_head.weight, now)
+    kept = dict(model.named_parameters())
+    assert all(
+        torch.equal(p, kept[name]) for name, p in other.named_parameters() if p.shape == kept[name].shape != was.shape
+    )
+
+
 @pytest.mark.parametrize(
     "text", ['Zürich "x","actions":["a"] 東京 🚀\n\t 12.5', '{"caption":"A\\u0000"}', "  two  spaces "]
 )

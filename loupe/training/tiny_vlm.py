@@ -9,7 +9,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast, Qwen3VLConfig
 
-VOCABULARY = 1280
+VOCABULARY = 1536
 PIXELS = 128 * 96
 """Area to which every picture is brought: 192 patches of 8 px, 48 tokens for the decoder."""
 SPECIAL = (
@@ -122,6 +122,26 @@ def untrained(tokenizer: Any, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     auto: Any = AutoModelForImageTextToText
     return auto.from_config(tiny_config(tokenizer))
+
+
+def with_words(model: Any, old: Any, new: Any) -> Any:
+    """A model that was trained with the tokenizer `old`, for the tokenizer `new`: all else stays as it was learned.
+
+    A token of the new one begins as the mean of those that the old one made of its text.
+    """
+    other = type(model)(tiny_config(new))
+    weights = model.state_dict()
+    was = model.get_input_embeddings().weight.detach()
+    embedded = was.mean(0).repeat(other.get_input_embeddings().num_embeddings, 1)
+    for number in range(len(new)):
+        pieces = old(new.decode([number]), add_special_tokens=False).input_ids
+        if pieces:
+            embedded[number] = was[pieces].mean(0)
+    for name, value in weights.items():
+        if len(value) == len(was) and value.shape == was.shape:
+            weights[name] = embedded
+    other.load_state_dict(weights)
+    return other.to(was.device)
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:

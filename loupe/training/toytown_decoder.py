@@ -1,6 +1,6 @@
 """The decoder's side of the tiny VLM: batches of tasks over pictures whose tokens the trained tower made once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from loupe.training.sft import IGNORED, Batch, expand
 from loupe.training.tower import BatchedTower
-from loupe.training.toytown_pictures import Pool, jittered
+from loupe.training.toytown_pictures import Drawn, Pool, jittered
 from loupe.training.toytown_tasks import (
     HELD_OUT,
     Task,
@@ -112,21 +112,19 @@ class FeaturePool(Pool):
         self.jitter = np.random.default_rng([seed, 1])
         super().__init__(seed, keep, first)
 
-    def add(self, count: int) -> None:
-        before = self.made
-        super().add(count)
-        slots = [(before + i) % self.keep for i in range(count)]
-        for at in range(0, count, 32):
-            some = slots[at : at + 32]
-            pictures = np.stack([self.items[slot].picture for slot in some])
+    def put(self, drawn: Sequence[Drawn]) -> list[int]:
+        slots = super().put(drawn)
+        device = next(self.tower.tower.parameters()).device
+        for at in range(0, len(drawn), 32):
+            pictures = np.stack([one.picture for one in drawn[at : at + 32]])
             with torch.no_grad():
-                device = next(self.tower.tower.parameters()).device
                 merged, deep = self.tower(torch.from_numpy(jittered(pictures, self.jitter)).to(device))
-            for slot, feature in zip(some, torch.stack([merged, *deep], 1).half().cpu(), strict=True):
+            for slot, feature in zip(slots[at:], torch.stack([merged, *deep], 1).half().cpu(), strict=False):
                 if slot < len(self.features):
                     self.features[slot] = feature
                 else:
                     self.features.append(feature)
+        return slots
 
 
 @dataclass(frozen=True)
@@ -141,12 +139,26 @@ class Mix:
     """Updates at the beginning that caption the half of the stills with fewer people: short, and easy to read."""
 
 
+MoreTasks = Callable[[str, np.random.Generator, FeaturePool], list[Task]]
+"""A batch of a kind of task that is not known here; its pictures go into the pool."""
+
+
 class TaskBatches:
     """Endless updates for one process: a batch of captions and one of another kind each."""
 
-    def __init__(self, pool: FeaturePool, encoder: TaskEncoder, mix: Mix, seed: Sequence[int], step: int = 0) -> None:
-        self.pool, self.encoder, self.mix, self.step = pool, encoder, mix, step
+    def __init__(
+        self,
+        pool: FeaturePool,
+        encoder: TaskEncoder,
+        mix: Mix,
+        seed: Sequence[int],
+        step: int = 0,
+        more: MoreTasks | None = None,
+    ) -> None:
+        self.pool, self.encoder, self.mix, self.step, self.more = pool, encoder, mix, step, more
         self.rng = np.random.default_rng(list(seed))
+        # the same kind in every process, whose number is the last of the seeds: all wait for the slowest
+        self.kinds = np.random.default_rng(list(seed[:-1]))
         self.films: list[Watched] = []
 
     def __iter__(self) -> Iterator[Sequence[Batch]]:
@@ -186,7 +198,7 @@ class TaskBatches:
     def other(self) -> list[Task]:
         """A batch of another kind than captions, of about the same cost."""
         rng, kinds = self.rng, list(self.mix.shares)
-        match kinds[int(rng.choice(len(kinds), p=list(self.mix.shares.values())))]:
+        match kinds[int(self.kinds.choice(len(kinds), p=list(self.mix.shares.values())))]:
             case "ask 1":
                 return [self._ask(1) for _ in range(16)]
             case "ask 2-4":
@@ -207,6 +219,8 @@ class TaskBatches:
             case "film":
                 parts, seconds = int(rng.integers(1, 7)), int(rng.integers(5, 61))
                 return [video_task(rng, self.film(), parts, seconds) for _ in range(max(1, 240 // (parts * seconds)))]
+            case kind if self.more:
+                return self.more(kind, rng, self.pool)
         return []
 
 

@@ -12,8 +12,8 @@ from schemas.messages import Image, Message, Text
 
 OPENING = re.compile(r"<film>\n\d+\. ([\d.]+) s\. (.*?)\n</film>\s+Question: (.*?)\n(.*)", re.DOTALL)
 OPTION = re.compile(r"^([A-J])\. (.+)$", re.MULTILINE)
-LINE = re.compile(r"^\[(\d+\.\d)(?:-(\d+\.\d))?\] -?\d\.\d\d(?: x(\d+))? (.*)$", re.MULTILINE)
-PLACE = re.compile(r"^(\d+\.\d)(?:-(\d+\.\d))?: (\d+) hits?, best", re.MULTILINE)
+LINE = re.compile(r"^\[(\d+\.\d)(?:-(\d+\.\d))?\](?: -?\d\.\d\d)?(?: x(\d+))? (.*)$", re.MULTILINE)
+PLACE = re.compile(r"^(\d+\.\d)(?:-(\d+\.\d))?: (\d+) hits?", re.MULTILINE)
 VLM = re.compile(r"<vlm>\n(.*)\. (.*?)\n</vlm>", re.DOTALL)
 
 

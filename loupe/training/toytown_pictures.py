@@ -1,7 +1,7 @@
 """Stills of toytown with their pictures as a film's frames would look, drawn while training goes on."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +53,19 @@ class Pool:
         self.add(first)
 
     def add(self, count: int) -> None:
-        for item in (next(self.stills) for _ in range(count)):
-            if len(self.items) < self.keep:
-                self.items.append(item)
+        """So many new stills."""
+        self.put([next(self.stills) for _ in range(count)])
+
+    def put(self, drawn: Sequence[Drawn]) -> list[int]:
+        """Keep these, in the places of the oldest; where each of them is now."""
+        slots = [(self.made + i) % self.keep for i in range(len(drawn))]
+        for slot, item in zip(slots, drawn, strict=True):
+            if slot < len(self.items):
+                self.items[slot] = item
             else:
-                self.items[self.made % self.keep] = item
-            self.made += 1
+                self.items.append(item)
+        self.made += len(drawn)
+        return slots
 
     def sample(self, count: int, fresh: int = 0) -> list[Drawn]:
         """`count` stills, of which `fresh` were never shown before."""

@@ -5,6 +5,7 @@
 3. `train_decoder`, texts: copying, and finding what stands at a time: summaries and questions about several frames
    are made of both, and learn neither by themselves.
 4. `train_decoder`, all: captions still, and questions about frames, summaries of chunks and of films.
+5. `train_decoder`, agent: all of these, and the agent's roles, by the lessons of loupe.training.toytown_lessons.
 Every phase can be killed and goes on where it was; OUT/model is a usable model from the second phase on. Run it on
 several processes with `torchrun --nproc-per-node N -m loupe.training.toytown_vlm OUT` (one thread each on a CPU).
 """
@@ -24,9 +25,10 @@ from loupe.training import ranks, sft
 from loupe.training import toytown_heads as heads
 from loupe.training.checkpoints import load_checkpoint, one_cycle, save_checkpoint
 from loupe.training.muon import Muon, MuonAndAdam, hidden_and_others
-from loupe.training.tiny_vlm import save, train_tokenizer, untrained
+from loupe.training.tiny_vlm import save, train_tokenizer, untrained, with_words
 from loupe.training.tower import BatchedTower
 from loupe.training.toytown_decoder import FeaturePool, Mix, TaskBatches, TaskEncoder, decoder_loss
+from loupe.training.toytown_lesson_pool import LessonPool
 from loupe.training.toytown_pictures import SIZE, Drawn, Pool, drawn_stills, jittered, to_floats
 from loupe.training.toytown_tasks import HELD_OUT, corpus
 
@@ -44,6 +46,20 @@ MIXES = {
             "find": 0.05,
             "chunk": 0.4,
             "film": 0.15,
+        },
+    ),
+    "agent": Mix(
+        captions=4,
+        fresh=2,
+        shares={
+            "reasoner": 0.42,
+            "critic": 0.08,
+            "vlm": 0.08,
+            "ask 1": 0.04,
+            "ask 2-4": 0.08,
+            "ask 5-16": 0.1,
+            "chunk": 0.12,
+            "film": 0.08,
         },
     ),
 }
@@ -119,9 +135,16 @@ def train_heads(model: Any, out: Path, minutes: float, seed: int, batch: int = 1
 
 
 def train_decoder(
-    model: Any, tokenizer: Any, out: Path, phase: str, mix: Mix, minutes: float, seed: int, lr: float
+    model: Any,
+    tokenizer: Any,
+    out: Path,
+    phase: str,
+    minutes: float,
+    seed: int,
+    lr: float,
+    lessons: LessonPool | None = None,
 ) -> None:
-    """Phases 2 to 4: the decoder, with the tower as it is. Saves the model to out/model as it goes."""
+    """Phases 2 to 5: the decoder, with the tower as it is. Saves the model to out/model as it goes."""
     device = next(model.parameters()).device
     tower = BatchedTower(model.model.visual, HEIGHT, WIDTH).to(device)
     sft.freeze(model, ["model.visual"])
@@ -130,12 +153,20 @@ def train_decoder(
     def batches_from(step: int) -> Iterator[Sequence[sft.Batch]]:
         seeds = [seed, list(MIXES).index(phase), step, ranks.rank()]
         pool = FeaturePool(int(np.random.default_rng(seeds).integers(HELD_OUT)), tower)
-        return iter(TaskBatches(pool, encoder, mix, seeds, step))
+        return iter(TaskBatches(pool, encoder, MIXES[phase], seeds, step, lessons.tasks if lessons else None))
 
     sft.train(
         model,
         batches_from,
-        sft.Settings(lr=lr, steps=1_000_000, minutes=minutes, schedule=one_cycle, save_seconds=120, log_steps=10),
+        sft.Settings(
+            lr=lr,
+            steps=1_000_000,
+            minutes=minutes,
+            schedule=one_cycle,
+            save_seconds=120,
+            log_steps=10,
+            autocast=half_type(device),
+        ),
         loss_of=decoder_loss,
         checkpoint=out / f"{phase}.pt",
         optimizer=MuonAndAdam(*hidden_and_others(model, "layers."), lr=lr),
@@ -143,6 +174,12 @@ def train_decoder(
     )
     if ranks.rank() == 0:
         save(model, tokenizer, out / "model")
+
+
+def half_type(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the device multiplies it, on a CPU several times faster than float32; else None."""
+    has_it = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if has_it else None
 
 
 class Reporter:
@@ -167,11 +204,14 @@ def main() -> None:
     parser.add_argument("--captions-minutes", type=float, default=25)
     parser.add_argument("--texts-minutes", type=float, default=15)
     parser.add_argument("--all-minutes", type=float, default=15)
+    parser.add_argument("--agent-minutes", type=float, default=0)
+    parser.add_argument("--lessons", type=Path, help="a folder of lessons, for the phase `agent`")
     parser.add_argument("--heads-lr", type=float, default=2e-3)
     parser.add_argument("--all-lr", type=float, default=2e-3)
     parser.add_argument(
         "--start-from", type=Path, help="a model of this kind to go on from, such as the one that ships"
     )
+    parser.add_argument("--new-tokenizer", action="store_true", help="carry the model to a tokenizer made anew")
     parser.add_argument("--heads-batch", type=int, default=16, help="pictures a process and step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto")
@@ -183,24 +223,34 @@ def main() -> None:
         device = f"cuda:{rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and world > 1:
         torch.set_num_threads(1)
+    lessons = LessonPool.of_folder(arguments.lessons) if arguments.lessons else None
     if start := arguments.start_from:
         tokenizer = AutoTokenizer.from_pretrained(start)
         model: Any = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32).to(device)
+        if arguments.new_tokenizer:
+            made = the_tokenizer(out / "tokenizer", lessons)
+            model, tokenizer = with_words(model, tokenizer, made), made
     else:
-        tokenizer = the_tokenizer(out / "tokenizer")
+        tokenizer = the_tokenizer(out / "tokenizer", lessons)
         model = untrained(tokenizer, seed).to(device)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     say(f"{size:.2f} M parameters, {len(tokenizer)} tokens, {world} processes on {device}")
     train_heads(model, out, arguments.heads_minutes, seed, arguments.heads_batch, arguments.heads_lr)
-    train_decoder(model, tokenizer, out, "captions", MIXES["captions"], arguments.captions_minutes, seed, 2e-3)
-    train_decoder(model, tokenizer, out, "texts", MIXES["texts"], arguments.texts_minutes, seed, 2e-3)
-    train_decoder(model, tokenizer, out, "all", MIXES["all"], arguments.all_minutes, seed, arguments.all_lr)
+    for phase, minutes, lr in (
+        ("captions", arguments.captions_minutes, 2e-3),
+        ("texts", arguments.texts_minutes, 2e-3),
+        ("all", arguments.all_minutes, arguments.all_lr),
+        ("agent", arguments.agent_minutes, arguments.all_lr),
+    ):
+        if minutes:
+            train_decoder(model, tokenizer, out, phase, minutes, seed, lr, lessons)
 
 
-def the_tokenizer(folder: Path) -> Any:
+def the_tokenizer(folder: Path, lessons: LessonPool | None) -> Any:
     """The tokenizer of this training: made by the first process, read by all."""
     if ranks.rank() == 0 and not (folder / "tokenizer.json").exists():
-        train_tokenizer(corpus(np.random.default_rng(0), 300)).save_pretrained(folder)
+        texts = corpus(np.random.default_rng(0), 300) + (lessons.texts() if lessons else [])
+        train_tokenizer(texts).save_pretrained(folder)
     ranks.total(0.0)  # all wait for the first
     return AutoTokenizer.from_pretrained(folder)
 

@@ -20,7 +20,8 @@ class Run:
     start_ms: int
     end_ms: int
     count: int
-    similarity: float
+    similarity: float | None
+    """None where words were searched for, not meaning."""
     text: str
 
 
@@ -45,9 +46,10 @@ async def search_captions(
     if not hits:
         return Observation(scene.prompt("search_nothing", query=as_data(query)))
     shown = scene.settings.shown
-    gathered = by_similarity(hits, LEVELS[level].gap_ms)[: shown.clusters]
+    gathered = places_of(hits, LEVELS[level].gap_ms)[: shown.clusters]
     runs = collapse(as_told(scene, where, hits) if level == "frames" else hits, LEVELS[level].gap_ms)[: shown.hits]
-    places = [cluster_line(each) for each in gathered]
+    is_by_meaning = any(hit.similarity is not None for hit in hits)
+    places = [cluster_line(each, is_by_meaning) for each in gathered]
     told = {"query": as_data(query), "film": film}
     return Observation(
         scene.prompt(
@@ -70,9 +72,11 @@ def as_told(scene: Scene, film: Film, hits: Sequence[Hit]) -> list[Hit]:
     return [replace(hit, text=caption.text(fields)) if caption else hit for hit, caption in captions]
 
 
-def by_similarity(hits: Sequence[Hit], gap_ms: int) -> list[FilmCluster]:
-    """Where hits gather, the most similar place first: what a fused search ranks by means nothing to a reader."""
-    return clusters([replace(hit, score=hit.similarity or 0.0) for hit in hits], gap_ms)
+def places_of(hits: Sequence[Hit], gap_ms: int) -> list[FilmCluster]:
+    """Where hits gather, the most similar place first (what a fused search ranks by means nothing to a reader), and of
+    equals, such as all that were found by their words alone, the one with the most hits."""
+    found = clusters([replace(hit, score=hit.similarity or 0.0) for hit in hits], gap_ms)
+    return sorted(found, key=lambda each: (-each.best_score, -each.count))
 
 
 def collapse(hits: Sequence[Hit], gap_ms: int) -> list[Run]:
@@ -86,9 +90,14 @@ def collapse(hits: Sequence[Hit], gap_ms: int) -> list[Run]:
             runs.append([hit])
     runs.sort(key=lambda run: min(hit.rank for hit in run))
     return [
-        Run(run[0].start_ms, run[-1].end_ms, len(run), max(hit.similarity or 0.0 for hit in run), run[0].text)
+        Run(run[0].start_ms, run[-1].end_ms, len(run), similarity_of(run), run[0].text)
         for run in runs
     ]
+
+
+def similarity_of(hits: Sequence[Hit]) -> float | None:
+    """Of the most similar hit."""
+    return max((hit.similarity for hit in hits if hit.similarity is not None), default=None)
 
 
 def times(start_ms: int, end_ms: int) -> str:
@@ -96,14 +105,16 @@ def times(start_ms: int, end_ms: int) -> str:
     return f"{start_ms / 1000:.1f}" if end_ms <= start_ms else f"{start_ms / 1000:.1f}-{end_ms / 1000:.1f}"
 
 
-def cluster_line(each: FilmCluster) -> str:
+def cluster_line(each: FilmCluster, is_by_meaning: bool) -> str:
     """A place where hits gather."""
     density = f", {each.density_per_minute:.0f} a minute" if each.count > 1 else ""
+    best = f", best {each.best_score:.2f}" if is_by_meaning else ""
     hits = "hit" if each.count == 1 else "hits"
-    return f"{times(each.start_ms, each.end_ms)}: {each.count} {hits}, best {each.best_score:.2f}{density}"
+    return f"{times(each.start_ms, each.end_ms)}: {each.count} {hits}{best}{density}"
 
 
 def run_line(run: Run, letters: int) -> str:
     """Hits as one line."""
+    similar = f" {run.similarity:.2f}" if run.similarity is not None else ""
     many = f" x{run.count}" if run.count > 1 else ""
-    return f"[{times(run.start_ms, run.end_ms)}] {run.similarity:.2f}{many} {cut(as_data(run.text), letters)}"
+    return f"[{times(run.start_ms, run.end_ms)}]{similar}{many} {cut(as_data(run.text), letters)}"

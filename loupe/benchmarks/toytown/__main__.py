@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,8 @@ class Settings:
     """Folder to write to: films/, truth.jsonl and questions.parquet."""
     films: int = 3
     """How many films."""
-    minutes: float = 5
-    """How long each is."""
+    minutes: tuple[float, ...] = (5,)
+    """How long they are: one after the other has the next of these lengths, and then the first again."""
     seed: int = 1
     """What the films are drawn from."""
     questions: int = 24
@@ -41,7 +42,8 @@ class Settings:
 def main(settings: Settings) -> None:
     folder = settings.out / "films"
     folder.mkdir(parents=True, exist_ok=True)
-    films = [write_film(settings.seed, index, settings.minutes) for index in range(settings.films)]
+    lengths = islice(cycle(settings.minutes), settings.films)
+    films = [write_film(settings.seed, index, minutes) for index, minutes in enumerate(lengths)]
     questions = [question for index, film in enumerate(films) for question in _questions(film, index, settings)]
     for film in films:
         sys.stdout.write(f"{_video(film)}: {_make(film, folder)}\n")
