@@ -9,6 +9,7 @@ Run `python jobs/answer_batch.py --config C --database D --questions Q --output 
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,20 +20,22 @@ import tyro
 from loupe import config as configs
 from loupe import storage
 from loupe.agent.policies import find_policy
-from loupe.answering import asking, store
+from loupe.answering import asking, attempts, store
 from loupe.answering.asking import Group
+from loupe.answering.attempts import Attempts, Begun, Note
 from loupe.answering.estimating import estimate
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
+from loupe.answering.slots import Slots
 from loupe.answering.spans import Collector, open_collector
 from loupe.answering.store import Answered, Batch
 from loupe.config import Config, ConfigError
-from loupe.embedding import dimensions_of
 from loupe.lease import Lease, LeaseError
-from loupe.library import Library, LibraryError
+from loupe.library import LibraryError
 from loupe.library.tables import BeforeCommit, nothing
 from loupe.questions import QuestionsError, read_questions
+from loupe.results import ResultsError
 from loupe.ticker import Ticker
 from schemas.questions import Question
 
@@ -43,7 +46,16 @@ Spent = tuple[int, float]
 """Tokens and US dollars."""
 AnswersOf = Callable[[Sequence[Group], Config, Run, Spent], Iterable[Answered]]
 
-REFUSALS = (ConfigError, FileNotFoundError, storage.StorageError, LibraryError, LeaseError, QuestionsError, RunError)
+REFUSALS = (
+    ConfigError,
+    FileNotFoundError,
+    LeaseError,
+    LibraryError,
+    QuestionsError,
+    ResultsError,
+    RunError,
+    storage.StorageError,
+)
 """What main tells as a sentence."""
 REPORT_SECONDS = 1.0
 """Between two reports of an actor to the purse, where the job has a budget."""
@@ -68,7 +80,7 @@ class Arguments:
     library: str | None = None
     """Folder or s3://bucket/prefix of films, for those that were never indexed; the config's if not given."""
     policy: str | None = None
-    """retrieval_critic, passive or socratic; the config's if not given."""
+    """retrieval_critic, active_perception, passive or socratic; the config's if not given."""
     front: str | None = None
     """Address of the served models; the engines of the config are opened in the job's actors if not given."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -120,7 +132,7 @@ def print_plan(config: Config) -> int:
 def checked(config: Config) -> list[Question]:
     """The questions, once it is known that the config can answer them. Raises what main turns into a sentence."""
     asking.reached(config)
-    Library.open(config.index.database, dimensions_of(config.embedding_model()))
+    asking.open_library(config)
     return read_questions(config.answer.job.questions)
 
 
@@ -150,14 +162,17 @@ def run(
         store.delete_orphans(job.output, check)
         if retry_failed:
             store.drop_failed(job.output, check)
+            attempts.forget(job.output)
         finished = store.read_finished(job.output, this)
         left = asking.left_of(questions, finished)
         say(f"{len(left)} questions to answer, {len(questions) - len(left)} finished before; run {this.run}")
         progress = Progress(len(left), finished)
-        groups = asking.groups_of(left, job.actors_max)
+        suspect, others = attempts.take_up(job.output, left)
+        groups = [*map(Group, suspect), *asking.groups_of(others, job.actors_max)]
         with open_collector() as collector, Ticker(progress.line, job.progress_seconds):
             parts = (answers_of or pipeline)(groups, config, this, progress.before.spent()) if groups else ()
             write(parts, config, this, check, progress, collector)
+        attempts.forget(job.output)
         return report(progress, config)
 
 
@@ -187,9 +202,9 @@ def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -
     ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
     job = config.answer.job
     purse = ray.remote(num_cpus=0)(Purse).remote(*spent)
-    at_once = -(-job.questions_in_flight // len(groups[0].questions))
+    at_once = -(-job.questions_in_flight // max(len(group.questions) for group in groups))
     data = ray.data.from_items([{"group": group} for group in groups], override_num_blocks=len(groups))
-    answered = data.map(AnswerQuestions, **async_pool(job, at_once, config, this, purse))  # 1 group -> its rows
+    answered = data.map(AnswerQuestions, **async_pool(job, at_once, config, this, uuid.uuid4().hex, purse))  # 1 group -> its rows
     for batch in answered.iter_batches(batch_size=None):
         yield from batch["answered"]
 
@@ -197,10 +212,11 @@ def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -
 class AnswerQuestions:
     """1 group of questions -> their answers and traces. Questions of all groups share films and engines."""
 
-    def __init__(self, config: Config, this: Run, purse: Any = None) -> None:
+    def __init__(self, config: Config, this: Run, session: str, purse: Any = None) -> None:
         self.desk = asking.open_desk(config, this)
         self.policy = find_policy(config.answer.policy)
-        self.slots = asyncio.Semaphore(config.answer.job.questions_in_flight)
+        self.slots = Slots(config.answer.job.questions_in_flight)
+        self.attempts = Attempts(config.answer.job.output, session)
         self.purse = purse
         self.reporting: asyncio.Task[None] | None = None
 
@@ -208,15 +224,42 @@ class AnswerQuestions:
         if self.purse is not None and self.reporting is None and bounded(self.desk.answer.job_budget):
             self.reporting = asyncio.create_task(self._report())
         group: Group = row["group"]
-        rows = await asyncio.gather(*(self._answer(question) for question in group.questions))
+        note = await asyncio.to_thread(self.attempts.find, group.ids())
+        if note.lost < attempts.BESIDE_OTHERS:
+            rows = await self._beside_others(group, note)
+        elif note.lost == attempts.BESIDE_OTHERS:
+            async with self.slots.all():
+                await asyncio.to_thread(self.attempts.write, note)
+                rows = await asyncio.gather(*map(self._answer, group.questions))
+        else:
+            rows = [await self._alone(question, note) for question in group.questions]
+        await asyncio.to_thread(self.attempts.end, note)
         return {"answered": Answered.concat(rows)}
 
+    async def _beside_others(self, group: Group, note: Note) -> list[Answered]:
+        begun = Begun(self.attempts, note)
+
+        async def answer(question: Question) -> Answered:
+            async with self.slots.one():
+                await begun.wait()
+                return await self._answer(question)
+
+        return await asyncio.gather(*map(answer, group.questions))
+
+    async def _alone(self, question: Question, note: Note) -> Answered:
+        """Answer a question with nothing beside it, or give it up where a process died of that before."""
+        if question.question_id in note.given_up:
+            return asking.failure(self.desk, self.policy, question, attempts.told(note))
+        async with self.slots.all():
+            alone = note.model_copy(update={"alone": question.question_id})
+            await asyncio.to_thread(self.attempts.write, alone)
+            return await self._answer(question)
+
     async def _answer(self, question: Question) -> Answered:
-        async with self.slots:
-            try:
-                return await asking.answer(self.desk, self.policy, question)
-            except Exception as error:  # noqa: BLE001 - the row boundary
-                return asking.failure(self.desk, self.policy, question, error)
+        try:
+            return await asking.answer(self.desk, self.policy, question)
+        except Exception as error:  # noqa: BLE001 - the row boundary
+            return asking.failure(self.desk, self.policy, question, error)
 
     async def _report(self) -> None:
         """Tell the purse what was spent here, and learn what was spent elsewhere, as long as the actor lives."""

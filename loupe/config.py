@@ -172,16 +172,19 @@ class Stage(Actors):
     """One stage of the index job."""
 
     chunks_in_flight: int = Field(default=2, ge=1)
-    """Chunks that one actor works on at a time (describe), or that one call takes (store)."""
+    """Chunks that one actor works on at a time (describe; films: finish), or that one call takes (store)."""
 
 
 class Stages(Section):
     """The stages of the index job, in the order in which a chunk passes them."""
 
     split: Stage = Stage(cpus=0.25, actors_max=4)
+    """Of films, in tasks that share processes: at most `actors_max` at a time."""
     sample: Stage = Stage(cpus=1, actors_max=64)
     describe: Stage = Stage(cpus=1, chunks_in_flight=4)
     store: Stage = Stage(cpus=0.5, chunks_in_flight=16)
+    finish: Stage = Stage(cpus=0.25, chunks_in_flight=16)
+    """A film's summary and logs, once its chunks are stored. Its actors are opened while chunks are on their way."""
 
 
 class Toytown(Section):
@@ -264,6 +267,27 @@ class Shown(Section):
     """Of the logs around the frames that the VLM is asked about."""
 
 
+class Looking(Section):
+    """Looking and listening, of the policies whose model does so itself."""
+
+    turns: Literal["by_length", "fixed"] = "by_length"
+    """by_length: min(5 + minutes of film, max_turns); fixed: max_turns. The answer is one of them."""
+    max_turns: int = Field(default=32, ge=6, le=52)
+    sure: float = Field(default=0.9, ge=0, le=1)
+    """The confidence that an answer before the last turn needs."""
+    frames: int = Field(default=60, ge=1, le=60)
+    """Of one look, at most; so are the next two."""
+    listen_seconds: float = Field(default=300, gt=0, le=300)
+    watch_seconds: float = Field(default=60, gt=0, le=60)
+    hearing: Literal["transcript", "audio", "off"] = "transcript"
+    """What the model gets of sound: the words, by the role transcriber; the sound itself, if it hears; nothing."""
+
+    @field_validator("hearing", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, value: Any) -> Any:
+        return "off" if value is False else value
+
+
 class Budget(Section):
     """What may be spent before the agent must answer with what it has; None: no limit."""
 
@@ -287,6 +311,8 @@ class AnswerJob(Actors):
     """The job that dies loses the answers of so many seconds, or of a twentieth of its time where that is more."""
     progress_seconds: float = Field(default=30, gt=0)
     lease_seconds: float = Field(default=60, gt=0)
+    footage_mb: int = Field(default=256, ge=1)
+    """Of open films and what was decoded of them, that a worker keeps."""
     front: str | None = None
     """Address of the served models (http://127.0.0.1:8000/v1), where the job asks them and opens no engine itself."""
 
@@ -314,6 +340,7 @@ class Answer(Section):
     logprobs: bool = False
     """Keep token ids and log-probabilities in the traces, where the engines give them."""
     critic: Critic = Critic()
+    looking: Looking = Looking()
     shown: Shown = Shown()
     budget: Budget = Budget()
     """Of one question."""

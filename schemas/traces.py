@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.messages import Usage
 from schemas.questions import AnswerType
 
-TRACE_VERSION = 1
+TRACE_VERSION = 2
 
 Status = Literal["answered", "abstained", "turn_limit", "unparsed", "failed"]
 """How a question ended:
@@ -60,11 +60,31 @@ class MediaRef(Record):
         return self.width * self.height
 
 
+class SoundRef(Record):
+    """A stretch of a film's sound that a model was played."""
+
+    video_id: str
+    start_ms: int
+    end_ms: int
+    lineage: str
+    """Of the film's file."""
+
+
 class ShownPart(Record):
-    """A piece of a message: text, or a frame by reference."""
+    """A piece of a message: text, or a frame or a sound by reference."""
 
     text: str | None = None
     media: MediaRef | None = None
+    sound: SoundRef | None = None
+
+    def as_text(self) -> str:
+        """The piece for a reader: media are a mark that says which."""
+        if self.media:
+            return f"[frame of {self.media.video_id} at {self.media.ts_ms / 1000:.1f} s]"
+        if self.sound:
+            start, end = self.sound.start_ms / 1000, self.sound.end_ms / 1000
+            return f"[sound of {self.sound.video_id} from {start:.1f} to {end:.1f} s]"
+        return self.text or ""
 
 
 class ShownMessage(Record):
@@ -74,17 +94,20 @@ class ShownMessage(Record):
     parts: tuple[ShownPart, ...]
 
     def as_text(self) -> str:
-        """The message for a reader: a frame is a line that says which."""
-        return "\n".join(
-            f"[frame of {part.media.video_id} at {part.media.ts_ms / 1000:.1f} s]" if part.media else part.text or ""
-            for part in self.parts
-        )
+        """The message for a reader, a line for each piece."""
+        return "\n".join(part.as_text() for part in self.parts)
 
 
 def prompt_hash(messages: Sequence[ShownMessage]) -> str:
     """A short hash of what a model was shown."""
-    told = json.dumps([message.model_dump() for message in messages], sort_keys=True)
+    told = json.dumps([_hashed(message) for message in messages], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _hashed(message: ShownMessage) -> dict[str, Any]:
+    """The message as JSON; pieces without sound as they were before there was any, so that old hashes stand."""
+    parts = [part.model_dump(exclude=None if part.sound else {"sound"}) for part in message.parts]
+    return {"role": message.role, "parts": parts}
 
 
 class Call(Record):
@@ -142,6 +165,10 @@ class TurnRecord(Record):
     is_error: bool = False
     media: tuple[MediaRef, ...] = ()
     """Frames that the tool looked at."""
+    sound: SoundRef | None = None
+    """What the tool listened to."""
+    percept: bool = False
+    """Whether the model that takes the turns is shown `media` and `sound` itself, as long as no newer percept is."""
     calls: tuple[Call, ...] = ()
     """Models that the tool asked."""
 
@@ -303,9 +330,11 @@ MEDIA = pa.struct(
         string("lineage"),
     ]
 )
-MESSAGE = pa.struct(
-    [string("role"), pa.field("parts", pa.list_(pa.struct([string("text"), pa.field("media", MEDIA)])))]
+SOUND = pa.struct(
+    [string("video_id"), pa.field("start_ms", pa.int64()), pa.field("end_ms", pa.int64()), string("lineage")]
 )
+PART = pa.struct([string("text"), pa.field("media", MEDIA), pa.field("sound", SOUND)])
+MESSAGE = pa.struct([string("role"), pa.field("parts", pa.list_(PART))])
 CALL = pa.struct(
     [
         string("role"),
@@ -341,6 +370,8 @@ TURN = pa.struct(
         string("brief"),
         pa.field("is_error", pa.bool_()),
         pa.field("media", pa.list_(MEDIA)),
+        pa.field("sound", SOUND),
+        pa.field("percept", pa.bool_()),
         pa.field("calls", pa.list_(CALL)),
     ]
 )

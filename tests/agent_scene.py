@@ -125,7 +125,7 @@ class Cast:
 
     def __init__(
         self,
-        library: Library,
+        library: Library | None,
         *,
         reasoner: Script = (),
         vlm: Script = (),
@@ -188,6 +188,10 @@ def ask(text: str = "What is there?", **arguments: Any) -> str:
 
 def answer(content: str, times: Sequence[float] = (), **said: Any) -> str:
     return turn("answer", content=content, evidence_times=list(times), **said)
+
+
+def look(start: float, end: float, frames: int, **said: Any) -> str:
+    return turn("look", start=start, end=end, frames=frames, **said)
 
 
 def vlm(text: str, reasoning: str = "as seen") -> str:

@@ -191,5 +191,5 @@ async def test_socratic_thins_what_does_not_fit(one_film: Library) -> None:
 
 
 def test_an_unknown_policy_is_named() -> None:
-    with pytest.raises(ConfigError, match="'guess'; there are: retrieval_critic, passive, socratic"):
+    with pytest.raises(ConfigError, match="'guess'; there are: retrieval_critic, active_perception, "):
         find_policy("guess")

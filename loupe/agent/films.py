@@ -7,14 +7,16 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
+from loupe.agent.footage import FilmFile, film_file
 from loupe.config import CaptionField, Index, digest
 from loupe.library import Library, StoredFrame
 from loupe.library.tables import Row
-from loupe.media import MediaError, encode_jpeg, probe, sample_frames
-from loupe.storage import StorageError, join, open_seekable, stat
+from loupe.media import MediaError, encode_jpeg, sample_frames
+from loupe.storage import StorageError, join, open_seekable
 from loupe.summarizing import LOGS
 from loupe.timeline import grid, linspace_ms
 from schemas.outputs import FrameCaption
@@ -31,9 +33,16 @@ class Caption:
     ts_ms: int
     chunk_index: int
     fields: FrameCaption
+    _texts: dict[tuple[CaptionField, ...], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def text(self, fields: Sequence[CaptionField]) -> str:
         """Some of its fields, in their order; the sentence alone ends with a full stop."""
+        key = tuple(fields)
+        if key not in self._texts:
+            self._texts[key] = self._text(key)
+        return self._texts[key]
+
+    def _text(self, fields: Sequence[CaptionField]) -> str:
         values = ((name, getattr(self.fields, name)) for name in fields)
         told = (value if isinstance(value, str) else ", ".join(value) for _, value in values)
         return "; ".join(text.removesuffix(".") for text in told if text) + "."
@@ -78,6 +87,8 @@ class Film:
     """Where the file is, of a film that was never indexed."""
     lineage: str = ""
     """Of such a film: its object and the sampler."""
+    file: FilmFile | None = None
+    """Itself; None where the database does not say."""
 
     def before(self, limit_ms: int | None) -> "Film":
         """The film up to a time: what tells of anything later is gone, the summary of the whole first of all."""
@@ -140,6 +151,7 @@ def load_film(library: Library, video_id: str) -> Film:
         video_id=video_id,
         duration_ms=row["duration_ms"] or max((marker.end_ms for marker in markers.values()), default=0),
         summary=row["summary"] or "",
+        file=_file(row),
         log=_log(row),
         captions=captions,
         times_ms=tuple(caption.ts_ms for caption in captions),
@@ -154,23 +166,22 @@ def unindexed_film(root: str, video_id: str, index: Index) -> Film:
     """A film below a library's root that the database does not hold. Raises UnknownFilm."""
     uri = join(root, video_id)
     try:
-        entry = stat(uri)
-        with open_seekable(uri) as file:
-            info = probe(file)
+        file, duration_ms = film_file(uri)
     except (StorageError, MediaError) as error:
         raise UnknownFilm(
             f"the film {video_id!r} is neither in the database nor to be read at {uri}: {error}"
         ) from error
     return Film(
         video_id=video_id,
-        duration_ms=info.duration_ms,
+        duration_ms=duration_ms,
         summary="",
         log=(),
         captions=(),
-        times_ms=tuple(grid(0, info.duration_ms, index.fps)),
+        times_ms=tuple(grid(0, duration_ms, index.fps)),
         parts={},
         decoded_from=uri,
-        lineage=digest(entry.etag, entry.size, index.fps, index.long_side, index.jpeg_quality),
+        lineage=digest(file.etag, file.size, index.fps, index.long_side, index.jpeg_quality),
+        file=file,
     )
 
 
@@ -188,6 +199,20 @@ def _caption(row: Row) -> Caption:
     return Caption(row["ts_ms"], row["chunk_index"], fields)
 
 
+def _file(row: Row) -> FilmFile | None:
+    if not row["uri"] or row["size"] is None:
+        return None
+    return FilmFile(
+        uri=row["uri"],
+        etag=row["etag"] or "",
+        size=row["size"],
+        width=row["width"] or 0,
+        height=row["height"] or 0,
+        fps=row["fps"] or 0.0,
+        has_audio=bool(row["has_audio"]),
+    )
+
+
 def _log(row: Row) -> tuple[LogLine, ...]:
     lines = [LogLine(name, line["start_ms"], line["end_ms"], line["text"]) for name in LOGS for line in row[name] or []]
     return tuple(sorted(lines, key=lambda line: (line.start_ms, line.end_ms)))
@@ -197,13 +222,23 @@ def _failed(reading: "asyncio.Task[Film]") -> bool:
     return reading.done() and (reading.cancelled() or reading.exception() is not None)
 
 
+class FilmShelf(Protocol):
+    """Where films come from."""
+
+    async def get(self, video: str) -> Film:
+        """A film by its video_id or URI. Raises UnknownFilm."""
+        ...
+
+
 class Films:
     """Films that questions share: each is read once, and the least recently asked for go first.
 
     Films that the database does not hold are looked for below `root`, a folder or s3:// prefix.
     """
 
-    def __init__(self, library: Library, root: str | None = None, index: Index | None = None, keep: int = 16) -> None:
+    def __init__(
+        self, library: Library | None, root: str | None = None, index: Index | None = None, keep: int = 16
+    ) -> None:
         self._library = library
         self._root = root
         self._index = index or Index()
@@ -222,11 +257,19 @@ class Films:
 
     def _read(self, video: str) -> Film:
         try:
-            return load_film(self._library, video)
+            return self._indexed(video)
         except UnknownFilm:
-            uris = {row["uri"]: video_id for video_id, row in self._library.videos().items()}
-            if video in uris:
-                return load_film(self._library, uris[video])
             if self._root is None:
                 raise
             return unindexed_film(self._root, video.removeprefix(self._root.rstrip("/") + "/"), self._index)
+
+    def _indexed(self, video: str) -> Film:
+        if self._library is None:
+            raise UnknownFilm(f"there is no database, and so no film {video!r} in it")
+        try:
+            return load_film(self._library, video)
+        except UnknownFilm:
+            uris = {row["uri"]: video_id for video_id, row in self._library.videos().items()}
+            if video not in uris:
+                raise
+            return load_film(self._library, uris[video])

@@ -13,6 +13,7 @@ from loupe.agent.critic import Claim
 from loupe.agent.films import UnknownFilm
 from loupe.agent.policy import Policy, Tools, needed_roles
 from loupe.agent.routing import open_scene
+from loupe.agent.rules import Moment
 from loupe.agent.scene import Desk, Scene, transcript_id
 from loupe.agent.tool import Answered, Observation, ToolError, Turn, said_arguments
 from loupe.engines.asking import TEMPERATURES
@@ -56,20 +57,20 @@ class Rollout:
 
     def tell_steps(self) -> str:
         """Settle how many steps are left, and say it to the model."""
-        settings = self.scene.settings
         taken = sum(turn.round == self.round for turn in self.turns)
-        self.steps_left = max(1, self.policy.allowance(settings, self.round) - taken)
+        duration_ms = sum(film.duration_ms for film in self.scene.films)
+        self.steps_left = max(1, self.policy.allowance(self.scene.settings, self.round, duration_ms) - taken)
         self.limit = None
         if self.policy.acts and (reached := self.scene.limit() or ("actions" if self.steps_left == 1 else None)):
             self.steps_left, self.limit = 1, reached
-        return self.policy.form.steps(self.scene, self.steps_left)
+        return self.policy.form.steps(self.scene, taken + 1, self.steps_left)
 
     def tools(self) -> Tools:
         """What may be used in the next turn."""
         if self.steps_left == 1:
             return self.policy.last
         begun = any(turn.parsed and not turn.is_error for turn in self.turns)
-        return self.policy.tools if begun or not self.policy.first else self.policy.first
+        return self.policy.first if self.policy.first and not begun else self.policy.tools_in(self.scene)
 
     def end(self, status: Status) -> None:
         """Stop; an answer that the critic sent back stands where no other has come."""
@@ -82,7 +83,7 @@ async def rollout(desk: Desk, policy: Policy, question: Question) -> Trace:
     """Answer a question; the trace says how it ended."""
     began, date = desk.clock(), datetime.now(UTC)
     try:
-        scene = await open_scene(desk, question)
+        scene = await open_scene(desk, question, policy.limits)
         opening = scene.shown(await policy.opening(scene))
     except (UnknownFilm, ToolError) as error:  # no such film, or one that the policy cannot even begin with
         return failed(desk, policy, question, str(error), date)
@@ -106,6 +107,7 @@ async def take_turn(run: Rollout) -> None:
     scene, tools = run.scene, run.tools()
     prompt = view.prompt(run.opening, run.turns, view.settings_of(scene.settings.shown))
     request = run.policy.form.request(scene, scene.real(prompt), tools)
+    scene.forget_all_but(prompt)
     unparsed = trailing([not turn.parsed for turn in run.turns])
     temperature = max(scene.settings.temperature, TEMPERATURES[unparsed])
     try:
@@ -129,7 +131,8 @@ async def take_turn(run: Rollout) -> None:
 async def act(run: Rollout, turn: Turn) -> None:
     """Do what a turn says. Raises EngineError."""
     try:
-        refuse_repetition(run, turn)
+        for rule in run.policy.rules:
+            rule(Moment(run.scene, run.turns, run.round, run.steps_left), turn)
         observation, is_error = await turn.tool.run(run.scene, **turn.arguments), False
     except ToolError as error:
         observation, is_error = Observation(str(error)), True
@@ -138,15 +141,6 @@ async def act(run: Rollout, turn: Turn) -> None:
         go_on(run)
     else:
         await settle(run, observation.answered, turn.confidence)
-
-
-def refuse_repetition(run: Rollout, turn: Turn) -> None:
-    """Raises ToolError for what the turn before did already."""
-    if not run.turns:
-        return
-    last = run.turns[-1]
-    if last.round == run.round and (last.tool, last.arguments) == (turn.tool.name, said_arguments(turn)):
-        raise ToolError("You did exactly this in the turn before: its result stands above. Do something else.")
 
 
 def add(run: Rollout, turn: Turn | None, observation: Observation, *, is_error: bool) -> None:
@@ -166,6 +160,8 @@ def add(run: Rollout, turn: Turn | None, observation: Observation, *, is_error: 
             brief=observation.brief,
             is_error=is_error,
             media=observation.media,
+            sound=observation.sound,
+            percept=observation.percept,
             calls=tuple(calls),
             **said,
         )

@@ -12,15 +12,47 @@ from schemas.messages import Message
 from schemas.questions import LETTERS
 
 
-def opening(scene: Scene, instructions: str, tools: Sequence[Tool]) -> tuple[Message, ...]:
+def opening(scene: Scene, name: str, tools: Sequence[Tool]) -> tuple[Message, ...]:
     """Instructions and tools, then films and question."""
-    told = "\n".join(f"- {tool.line(scene.several)}" for tool in tools)
-    system = scene.prompt(instructions, tools=told, max_actions=scene.settings.max_actions)
-    return (
-        Message(role="system", content=system),
-        Message(
-            role="user", content=f"{film_blocks(scene)}\n\n{scene.prompt('question', question=question_text(scene))}"
-        ),
+    return instructions(scene, name, tools), first_message(scene, film_blocks(scene))
+
+
+def instructions(scene: Scene, name: str, tools: Sequence[Tool]) -> Message:
+    """The prompt of a policy, with its tools and what bounds them."""
+    limits = scene.limits
+    told = scene.prompt(
+        name,
+        tools="\n".join(f"- {tool.line(scene.several)}" for tool in tools),
+        max_actions=scene.settings.max_actions,
+        frames=limits.frames,
+        listen_seconds=f"{limits.listen_s:g}",
+        watch_seconds=f"{limits.watch_s:g}",
+        sure=f"{scene.settings.looking.sure:g}",
+    )
+    return Message(role="system", content=told)
+
+
+def first_message(scene: Scene, films: str) -> Message:
+    """What is told of the films, then the question."""
+    return Message(role="user", content=f"{films}\n\n{scene.prompt('question', question=question_text(scene))}")
+
+
+def file_blocks(scene: Scene) -> str:
+    """What the files of the films say of themselves, and nothing of what is in them."""
+    return "\n".join(file_block(scene, number, film) for number, film in enumerate(scene.films, start=1))
+
+
+def file_block(scene: Scene, number: int, film: Film) -> str:
+    """A film: its number, length, frame rate, size, and whether it has sound that can be listened to."""
+    file = scene.file_of(film)
+    return scene.prompt(
+        "film_file",
+        number=number,
+        seconds=f"{film.duration_ms / 1000:.1f}",
+        fps=f"{file.fps:.4g}" if file.fps else "unknown",
+        width=file.width,
+        height=file.height,
+        sound="with sound" if scene.can_hear(film) else "no sound",
     )
 
 

@@ -1,10 +1,12 @@
 """A policy is a value: who takes the turns, what is shown first, which tools there are, who doubts the answer."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from loupe.agent.critic import Review
-from loupe.agent.scene import Scene
+from loupe.agent.rules import Rule, not_twice_in_a_row
+from loupe.agent.scene import Limits, Scene
 from loupe.agent.tool import Tool, Turn, parse_turn, turn_schema
 from loupe.agent.tool import tool as as_tool
 from loupe.agent.tools.answer import answer
@@ -25,8 +27,13 @@ class Form:
     request: Callable[[Scene, tuple[Message, ...], Tools], ChatRequest]
     parse: Callable[[Reply, Tools, bool], Turn]
     """Raises ParseError."""
-    steps: Callable[[Scene, int], str]
-    """What the model is told of the steps that are left, the next one included."""
+    steps: Callable[[Scene, int, int], str]
+    """What the model is told of the next step's number, and of the steps that are left, the next one included."""
+
+
+def actions_and_answer(settings: Answer, duration_ms: int) -> int:
+    """The config's number of actions, and the answer."""
+    return settings.max_actions + 1
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,24 @@ class Policy:
     acts: bool = True
     """Whether there is anything to do before the last turn."""
     review: Review | None = None
+    rules: tuple[Rule, ...] = (not_twice_in_a_row,)
+    """What a turn may not do."""
+    limits: Limits = Limits()
+    """Of one look; the config may narrow them."""
+    turns: Callable[[Answer, int], int] = actions_and_answer
+    """Turns of a round about films of so many milliseconds, the first apart."""
+    index: Literal["needed", "used", "unused"] = "needed"
+    """Whether it works where no index is."""
+    indexed: Tools = ()
+    """Tools that are there besides where the films are indexed."""
 
-    def allowance(self, settings: Answer, round: int) -> int:
-        """Turns of a round: the first, the actions, the answer."""
-        return bool(self.first and round == 0) + (settings.max_actions if self.acts else 0) + 1
+    def tools_in(self, scene: Scene) -> Tools:
+        """The tools between the first turn and the last, about the films of a scene."""
+        return (*self.indexed, *self.tools) if scene.indexed else self.tools
+
+    def allowance(self, settings: Answer, round: int, duration_ms: int) -> int:
+        """Turns of a round about films of this length, the first and the answer included."""
+        return bool(self.first and round == 0) + (self.turns(settings, duration_ms) if self.acts else 1)
 
 
 def needed_roles(policy: Policy, settings: Answer) -> tuple[Role, ...]:
@@ -60,16 +81,29 @@ def needed_roles(policy: Policy, settings: Answer) -> tuple[Role, ...]:
     return policy.roles + (critics if policy.review and settings.critic.mode != "off" else ())
 
 
+def turns_by_length(settings: Answer, duration_ms: int) -> int:
+    """min(5 + minutes, max_turns), the budget of "Native Active Perception as Reasoning", or a fixed number."""
+    looking = settings.looking
+    return min(5 + duration_ms // 60_000, looking.max_turns) if looking.turns == "by_length" else looking.max_turns
+
+
 def _turn_request(scene: Scene, messages: tuple[Message, ...], tools: Tools) -> ChatRequest:
     return ChatRequest(messages, schema=turn_schema(tools, scene.several), max_tokens=scene.settings.turn_tokens)
 
 
-def _steps(scene: Scene, left: int) -> str:
+def _steps(scene: Scene, number: int, left: int) -> str:
     return scene.prompt("last_step") if left == 1 else scene.prompt("steps", left=left)
+
+
+def _steps_counted(scene: Scene, number: int, left: int) -> str:
+    name = "last_step_counted" if left == 1 else "steps_counted"
+    return scene.prompt(name, number=number, all=number + left - 1, left=left)
 
 
 TURNS = Form(_turn_request, parse_turn, _steps)
 """JSON turns: observation, thought, confidence, action."""
+COUNTED_TURNS = replace(TURNS, steps=_steps_counted)
+"""The same; the model is told which step it is."""
 
 
 def _answer_request(scene: Scene, messages: tuple[Message, ...], tools: Tools) -> ChatRequest:
@@ -82,5 +116,5 @@ def _parse_answer(reply: Reply, tools: Tools, several_films: bool) -> Turn:
     return Turn(said.reasoning, "", None, only, {"content": said.answer, "evidence_times": []})
 
 
-ONE_SHOT = Form(_answer_request, _parse_answer, lambda scene, left: "")
+ONE_SHOT = Form(_answer_request, _parse_answer, lambda scene, number, left: "")
 """The reasoning and answer of a VLM to a question about frames; it says no confidence."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from loupe.agent.films import UnknownFilm
-from loupe.agent.scene import Desk, Scene
+from loupe.agent.scene import Desk, Limits, Scene
 from loupe.library.search import RRF_K, LevelName
 from schemas.questions import Question
 
@@ -11,19 +11,21 @@ LEVELS: tuple[LevelName, ...] = ("frames", "chunks", "transcripts")
 """Searched for a film. Not the summaries of whole films: they tell what lies after a question's limit."""
 
 
-async def open_scene(desk: Desk, question: Question) -> Scene:
+async def open_scene(desk: Desk, question: Question, limits: Limits) -> Scene:
     """The question with its films; where they are too many, or none are named, the best few. Raises UnknownFilm."""
     named = await asyncio.gather(*(desk.films.get(video) for video in question.videos))
     if named and len(named) <= desk.answer.films:
-        return Scene(desk, question, named)
+        return Scene(desk, question, named, limits)
     chosen = await route(desk, question, [film.video_id for film in named] or None)
     if not chosen:
         raise UnknownFilm("no film of the library has anything to do with the question")
-    return Scene(desk, question, await asyncio.gather(*map(desk.films.get, chosen)), routed=True)
+    return Scene(desk, question, await asyncio.gather(*map(desk.films.get, chosen)), limits, routed=True)
 
 
 async def route(desk: Desk, question: Question, among: list[str] | None) -> list[str]:
     """The video_ids that a search for the question finds, best first: ranks of films in each level, fused (RRF)."""
+    if desk.library is None or desk.embedder is None:
+        raise UnknownFilm("without an index a question names its films, a few at most")
     text = " ".join((question.question, *question.options))
     vector = await asyncio.to_thread(desk.embedder.embed_query, text)
     scores: dict[str, float] = {}

@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from PIL import Image as Picture
 
 from loupe import prompts
 from loupe.agent.budget import Spent
-from loupe.agent.films import Film, Films, decode_frames
+from loupe.agent.films import Film, Films, FilmShelf, decode_frames
+from loupe.agent.footage import DecodedFootage, FilmFile, Footage
 from loupe.agent.tool import ToolError
-from loupe.config import Answer, Config, Role, digest
+from loupe.config import Answer, Config, Looking, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
 from loupe.engines.protocol import ChatRequest, Engine, EngineError, Reply
@@ -29,14 +30,33 @@ from schemas.questions import Question
 from schemas.traces import Call, Limit, MediaRef, ShownMessage, ShownPart, prompt_hash
 
 T = TypeVar("T")
+Source = Literal["table", "decode"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one look may take, at most."""
+
+    frames: int = 60
+    listen_s: float = 300
+    watch_s: float = 60
+
+    def within(self, looking: Looking) -> "Limits":
+        """The same, narrowed by a config."""
+        return Limits(
+            min(self.frames, looking.frames),
+            min(self.listen_s, looking.listen_seconds),
+            min(self.watch_s, looking.watch_seconds),
+        )
 
 
 @dataclass
 class Desk:
     """What all questions of a process share."""
 
-    library: Library
-    embedder: Embedder
+    library: Library | None
+    """None where there is no index, or none is used; then nobody embeds either."""
+    embedder: Embedder | None
     engines: Mapping[str, Engine]
     """By the model's name in the config."""
     config: Config
@@ -52,9 +72,14 @@ class Desk:
         self.spent = Spent(self.clock())
 
     @cached_property
-    def films(self) -> Films:
+    def films(self) -> FilmShelf:
         """The films that questions share."""
         return Films(self.library, self.root, self.config.index)
+
+    @cached_property
+    def footage(self) -> Footage:
+        """What the films show and sound like."""
+        return DecodedFootage(self.config.index, self.answer.job.footage_mb << 20)
 
     @cached_property
     def prompts(self) -> dict[str, Prompt]:
@@ -92,12 +117,15 @@ class Frame:
 class Scene:
     """One question at a desk: the films that it is about, cut off where the question says so."""
 
-    def __init__(self, desk: Desk, question: Question, films: Sequence[Film], *, routed: bool = False) -> None:
+    def __init__(
+        self, desk: Desk, question: Question, films: Sequence[Film], limits: Limits, *, routed: bool = False
+    ) -> None:
         self.desk = desk
         self.question = question
         self.films = tuple(film.before(question.before_ms) for film in films)
         self.routed = routed
         self.settings = desk.answer
+        self.limits = limits.within(desk.answer.looking)
         self.spent = Spent(desk.clock())
         self.calls: list[Call] = []
         """What models were asked since somebody took this list (take_calls)."""
@@ -110,6 +138,11 @@ class Scene:
     def several(self) -> bool:
         """Whether tools must say which film."""
         return len(self.films) > 1
+
+    @property
+    def indexed(self) -> bool:
+        """Whether every film can be searched."""
+        return self.desk.library is not None and all(film.parts for film in self.films)
 
     def film(self, number: int) -> Film:
         """A film by its number in the prompt. Raises ToolError."""
@@ -130,6 +163,16 @@ class Scene:
         return known[name]
 
     # Films
+
+    def file_of(self, film: Film) -> FilmFile:
+        """A film's file. Raises ToolError where the database does not say."""
+        if film.file is None:
+            raise ToolError(f"The file of {film.video_id} is not known; it cannot be looked at.")
+        return film.file
+
+    def can_hear(self, film: Film) -> bool:
+        """Whether there is sound, and somebody to listen."""
+        return self.settings.looking.hearing != "off" and self.file_of(film).has_audio
 
     def window(self, film: Film, start: float | None, end: float | None) -> tuple[int, int]:
         """Seconds as milliseconds of the film, from its start and to its end where they are None. Raises ToolError."""
@@ -160,26 +203,40 @@ class Scene:
             stored = await asyncio.to_thread(self._stored, film, times_ms)
         except (MediaError, StorageError) as error:
             raise ToolError(f"The frames cannot be decoded: {error}") from error
-        found = []
-        for one in stored:
-            with Picture.open(io.BytesIO(one.jpeg), formats=["JPEG"]) as picture:
-                width, height = picture.size
-            lineage = film.lineage_at(one.ts_ms)
-            media = MediaRef(
-                video_id=film.video_id,
-                ts_ms=one.ts_ms,
-                pts_ms=one.pts_ms,
-                width=width,
-                height=height,
-                source="decode" if film.decoded_from else "table",
-                lineage=lineage,
-            )
-            found.append(self._known(media, Image(jpeg=one.jpeg, key=f"{film.video_id}@{one.ts_ms}/{lineage}")))
-        return found
+        source: Source = "decode" if film.decoded_from else "table"
+        return [self._frame(film, one, source, film.lineage_at(one.ts_ms)) for one in stored]
+
+    async def look(self, film: Film, times_ms: Sequence[int]) -> list[Frame]:
+        """The pictures on screen at any times, decoded from the film itself; those that are lost are left out.
+
+        Raises ToolError where it cannot be decoded.
+        """
+        file = self.file_of(film)
+        try:
+            decoded = await asyncio.to_thread(self.desk.footage.frames, file, times_ms)
+        except (MediaError, StorageError) as error:
+            raise ToolError(f"The frames cannot be decoded: {error}") from error
+        lineage = self.desk.footage.lineage(file)
+        return [self._frame(film, one, "decode", lineage) for one in decoded]
+
+    def _frame(self, film: Film, one: StoredFrame, source: Source, lineage: str) -> Frame:
+        with Picture.open(io.BytesIO(one.jpeg), formats=["JPEG"]) as picture:
+            width, height = picture.size
+        media = MediaRef(
+            video_id=film.video_id,
+            ts_ms=one.ts_ms,
+            pts_ms=one.pts_ms,
+            width=width,
+            height=height,
+            source=source,
+            lineage=lineage,
+        )
+        return self._known(media, Image(jpeg=one.jpeg, key=f"{film.video_id}@{one.ts_ms}/{lineage}"))
 
     def _stored(self, film: Film, times_ms: Sequence[int]) -> list[StoredFrame]:
         if film.decoded_from:
             return decode_frames(film, times_ms, self.desk.config.index)
+        assert self.desk.library is not None  # it gave the film
         return self.desk.library.frames(film.video_id, times_ms)
 
     def _known(self, media: MediaRef, image: Image) -> Frame:
@@ -191,6 +248,7 @@ class Scene:
         self, query: str, film: Film, *, level: LevelName, start_ms: int, end_ms: int, top_k: int
     ) -> list[Hit]:
         """Hits in a film, best first. What ends after the question's limit is not found."""
+        assert self.desk.library is not None and self.desk.embedder is not None  # noqa: PT018 - policies say index
         vector = await asyncio.to_thread(self.desk.embedder.embed_query, query)
         found = await asyncio.to_thread(
             self.desk.library.search,
@@ -272,6 +330,11 @@ class Scene:
             return self._pictures[one.media] if one.media else Text(text=one.text or "")
 
         return tuple(Message(role=one.role, content=tuple(map(part, one.parts))) for one in messages)
+
+    def forget_all_but(self, messages: Sequence[ShownMessage]) -> None:
+        """Let the pictures go that these messages do not show: a view that has dropped one never shows it again."""
+        shown = {part.media for message in messages for part in message.parts}
+        self._pictures = {media: image for media, image in self._pictures.items() if media in shown}
 
 
 class _Recorded:

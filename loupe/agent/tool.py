@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from loupe.engines.protocol import ParseError, Reply
-from schemas.traces import Evidence, MediaRef
+from schemas.traces import Evidence, MediaRef, SoundRef
 
 FILM = "film"
 """The parameter that says which film, by its number in the prompt, 1 for the first."""
@@ -43,6 +43,10 @@ class Observation:
     """What is kept of it once the same tool has been used again; None: all of it."""
     media: tuple[MediaRef, ...] = ()
     """Frames that the tool looked at."""
+    sound: SoundRef | None = None
+    """What the tool listened to."""
+    percept: bool = False
+    """Whether the model that takes the turns is shown these media itself."""
     answered: Answered | None = None
 
 

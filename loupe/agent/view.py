@@ -1,6 +1,7 @@
 """What a model sees of the turns so far, as a function of the record: so any prompt can be made again from a trace.
 
 - A result that has a brief form stands whole only while it is the newest of its kind; then the brief form stays.
+- Percepts (what the model looked at and listened to itself) are one kind; the newest stands with pictures and sound.
 - The newest turns stand as they were said, older ones without thought, confidence and empty arguments.
 - What does not parse is shown back up to a length.
 - A prompt has at most so many letters: its longest result loses lines from its end, as long as enough of it is left;
@@ -9,6 +10,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Literal
 
 from loupe.config import Shown
 from loupe.untrusted import as_data, cut
@@ -53,27 +55,47 @@ def prompt(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], setting
     letters, old = bounds["letters"], len(turns) - bounds["whole_turns"]
     newest = newest_of_kind(turns)
     results = [turn.result if turn.index in newest else turn.brief or turn.result for turn in turns]
+    media = [media_parts(turn) if turn.index in newest else () for turn in turns]
     said = [_said_shortly(turn) if turn.parsed and index < old else _said(turn) for index, turn in enumerate(turns)]
     for left_out in range(max(1, len(turns))):
         notes = [f"- {cut(as_data(turn.observation), NOTE_LETTERS)}" for turn in turns[:left_out] if turn.observation]
-        told = [*_with_notes(opening, notes), *_chat(said[left_out:], results[left_out:])]
+        told = [*_with_notes(opening, notes), *_chat(said[left_out:], media[left_out:], results[left_out:])]
         if length(told) <= letters:
             return tuple(told)
         shortened = _shorten_longest(results[left_out:], length(told) - letters, int(letters * LONGEST_SHARE))
         if shortened is not None:
-            return (*_with_notes(opening, notes), *_chat(said[left_out:], shortened))
-    told = [*opening, *_chat(said[-1:], results[-1:])]
-    return (*opening, *_chat(said[-1:], [_shorten(text, length(told) - letters) for text in results[-1:]]))
+            return (*_with_notes(opening, notes), *_chat(said[left_out:], media[left_out:], shortened))
+    told = [*opening, *_chat(said[-1:], media[-1:], results[-1:])]
+    shortened = [_shorten(text, length(told) - letters) for text in results[-1:]]
+    return (*opening, *_chat(said[-1:], media[-1:], shortened))
 
 
 def newest_of_kind(turns: Sequence[TurnRecord]) -> set[int]:
     """Indexes of the turns whose results stand whole."""
-    newest = {turn.tool: turn.index for turn in turns if turn.brief is not None}
-    return {turn.index for turn in turns if turn.brief is None or newest[turn.tool] == turn.index}
+    newest = {_kind(turn): turn.index for turn in turns if turn.brief is not None}
+    return {turn.index for turn in turns if turn.brief is None or newest[_kind(turn)] == turn.index}
+
+
+def _kind(turn: TurnRecord) -> str | None:
+    return "percept" if turn.percept else turn.tool
+
+
+def media_parts(turn: TurnRecord) -> tuple[ShownPart, ...]:
+    """The pictures and the sound of a percept, each after its time in seconds."""
+    if not turn.percept:
+        return ()
+    parts = [part for each in turn.media for part in (_stamp(each.ts_ms), ShownPart(media=each))]
+    if turn.sound:
+        parts += [_stamp(turn.sound.start_ms, turn.sound.end_ms), ShownPart(sound=turn.sound)]
+    return tuple(parts)
+
+
+def _stamp(*times_ms: int) -> ShownPart:
+    return ShownPart(text=f"[{'-'.join(f'{ms / 1000:.1f}' for ms in times_ms)}]")
 
 
 def length(messages: Sequence[ShownMessage]) -> int:
-    """Letters of text in messages, with what a chat template writes around each."""
+    """Letters of text in messages, with what a chat template writes around each; pictures and sound come on top."""
     return sum(MESSAGE_LETTERS + len(part.text or "") for message in messages for part in message.parts)
 
 
@@ -88,11 +110,11 @@ def _said_shortly(turn: TurnRecord) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
-def _chat(said: Sequence[str], results: Sequence[str]) -> list[ShownMessage]:
+def _chat(said: Sequence[str], media: Sequence[tuple[ShownPart, ...]], results: Sequence[str]) -> list[ShownMessage]:
     return [
-        _message(role, text)
-        for pair in zip(said, results, strict=True)
-        for role, text in zip(("assistant", "user"), pair, strict=True)
+        message
+        for turn, parts, result in zip(said, media, results, strict=True)
+        for message in (_message("assistant", turn), _message("user", result, parts))
     ]
 
 
@@ -123,5 +145,5 @@ def _shorten(text: str, over: int) -> str:
     return "\n".join([head, *lines[-ends:]])
 
 
-def _message(role: str, text: str) -> ShownMessage:
-    return ShownMessage.model_validate({"role": role, "parts": ({"text": text},)})
+def _message(role: Literal["user", "assistant"], text: str, media: tuple[ShownPart, ...] = ()) -> ShownMessage:
+    return ShownMessage(role=role, parts=(*media, ShownPart(text=text)))

@@ -12,7 +12,7 @@ from loupe.agent.scene import Desk
 from loupe.answering.run import Run, RunError
 from loupe.answering.store import Answered
 from loupe.config import Config, ConfigError, VllmModel
-from loupe.embedding import open_embedder
+from loupe.embedding import dimensions_of, open_embedder
 from loupe.engines.open import open_engine
 from loupe.library import Library
 from schemas.questions import Question
@@ -26,6 +26,10 @@ class Group:
     """Questions that one actor takes at once."""
 
     questions: tuple[Question, ...]
+
+    def ids(self) -> tuple[str, ...]:
+        """Of its questions."""
+        return tuple(question.question_id for question in self.questions)
 
 
 def left_of(questions: Sequence[Question], finished: pa.Table) -> list[Question]:
@@ -67,13 +71,23 @@ def reached(config: Config) -> Config:
     return through
 
 
+def open_library(config: Config) -> Library | None:
+    """The index, for a policy that needs it or uses it where it is. Raises LibraryError, ConfigError."""
+    index = find_policy(config.answer.policy).index
+    if index == "unused" or (index == "used" and Library.open_if_there(config.index.database) is None):
+        return None
+    return Library.open(config.index.database, dimensions_of(config.embedding_model()))
+
+
 def open_desk(config: Config, run: Run) -> Desk:
     """A desk with the engines that the policy needs; roles that share a model share its engine."""
-    through, roles = reached(config), needed_roles(find_policy(config.answer.policy), config.answer)
+    policy = find_policy(config.answer.policy)
+    through, roles = reached(config), needed_roles(policy, config.answer)
     models = {config.roles[role]: through.chat_model(role) for role in roles}
+    library = open_library(config)
     return Desk(
-        library=Library.open(config.index.database),
-        embedder=open_embedder(config.embedding_model()),
+        library=library,
+        embedder=None if library is None else open_embedder(config.embedding_model()),
         engines={name: open_engine(model) for name, model in models.items()},
         config=config,
         run=run.run,

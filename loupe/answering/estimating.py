@@ -14,6 +14,8 @@ from schemas.messages import Usage
 
 SHAPE = 9 / 16
 """Of a frame: its short side over its long one."""
+ANY_LENGTH_MS = 1 << 62
+"""A film that is longer than every bound."""
 CONTEXT_TOKENS = 400
 """Of instructions, question and markers around what the config bounds."""
 
@@ -38,15 +40,15 @@ def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
     """What one question takes of each role at most, when everything parses at once."""
     settings, roles = config.answer, needed_roles(policy, config.answer)
     reviews = settings.critic.max_reviews if "critic" in roles else 0
-    turns = sum(policy.allowance(settings, round) for round in range(1 + reviews))
+    turns = sum(policy.allowance(settings, round, ANY_LENGTH_MS) for round in range(1 + reviews))
     looks = settings.max_actions * (1 + reviews) if policy.acts else 0
-    frames = settings.passive_frames if policy.role == "vlm" else settings.frames
-    look = _look(config, frames)
+    look = _look(config, settings.frames if policy.acts else settings.passive_frames)
     turn = Usage(prompt_tokens=settings.shown.prompt_tokens, completion_tokens=settings.turn_tokens)
+    perceiving = turn + Usage(prompt_tokens=_pictures(config, settings.looking.frames))
     judged = Usage(prompt_tokens=settings.shown.prompt_tokens, completion_tokens=settings.verdict_tokens)
     most: Mapping[Role, Usage] = {
         "reasoner": _times(turn, turns),
-        "vlm": _times(look, turns if policy.role == "vlm" else looks),
+        "vlm": _times(perceiving, turns) if policy.role == "vlm" and policy.acts else _times(look, looks or turns),
         "critic": _times(judged, 2 * reviews),
         "critic_vlm": _times(look, reviews),
     }
@@ -71,9 +73,13 @@ def expected(left: int, finished: pa.Table) -> dict[str, object]:
 def _look(config: Config, frames: int) -> Usage:
     """One request to a VLM."""
     settings: Answer = config.answer
-    pixels = config.index.long_side**2 * SHAPE
     text = settings.shown.summary_letters / settings.shown.letters_per_token + CONTEXT_TOKENS
-    return Usage(prompt_tokens=round(frames * pixels / PIXELS_PER_TOKEN + text), completion_tokens=settings.ask_tokens)
+    return Usage(prompt_tokens=_pictures(config, frames) + round(text), completion_tokens=settings.ask_tokens)
+
+
+def _pictures(config: Config, frames: int) -> int:
+    """Tokens of so many frames."""
+    return round(frames * config.index.long_side**2 * SHAPE / PIXELS_PER_TOKEN)
 
 
 def _times(usage: Usage, count: int) -> Usage:

@@ -1,0 +1,60 @@
+"""What a turn may not do although it can be read: each rule tells the model what would be right, and it goes on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loupe.agent.scene import Scene
+from loupe.agent.tool import ToolError, Turn, said_arguments
+from schemas.traces import TurnRecord
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a rollout stands before a turn is done."""
+
+    scene: Scene
+    turns: Sequence[TurnRecord]
+    round: int
+    steps_left: int
+    """1: it is the last."""
+
+
+Rule = Callable[[Moment, Turn], None]
+"""Raises ToolError."""
+
+
+def not_twice_in_a_row(moment: Moment, turn: Turn) -> None:
+    """What the turn before did already is refused."""
+    if moment.turns and moment.turns[-1].round == moment.round and _same(moment.turns[-1], turn):
+        raise ToolError("You did exactly this in the turn before: its result stands above. Do something else.")
+
+
+def not_what_still_stands(moment: Moment, turn: Turn) -> None:
+    """A request whose percept is still shown is refused, and so is one that was refused in the turn before."""
+    percept = next((one for one in reversed(moment.turns) if one.percept), None)
+    if percept and _same(percept, turn):
+        raise ToolError(
+            "You have what you ask for: it is shown above. Note what it tells, then look elsewhere, closer, or answer."
+        )
+    if moment.turns and moment.turns[-1].is_error and turn.tool.name != "answer" and _same(moment.turns[-1], turn):
+        raise ToolError("This was refused in the turn before, and would be again. Change what was wrong with it.")
+
+
+def look_before_answer(moment: Moment, turn: Turn) -> None:
+    """An answer before anything was looked at or listened to is refused, unless nothing else is left."""
+    if turn.tool.name == "answer" and moment.steps_left > 1 and not any(one.media or one.sound for one in moment.turns):
+        raise ToolError("You have seen and heard nothing of the film yet. Look or listen first, then answer.")
+
+
+def sure_before_answer(moment: Moment, turn: Turn) -> None:
+    """An answer that its own confidence does not support is refused, unless it is the last step."""
+    sure = moment.scene.settings.looking.sure
+    if turn.tool.name == "answer" and moment.steps_left > 1 and (turn.confidence or 0.0) < sure:
+        raise ToolError(
+            f"Before the last step an answer needs a confidence of at least {sure:g}, and yours is "
+            f"{turn.confidence or 0.0:g}. Look or listen for what would make you sure."
+        )
+
+
+def _same(before: TurnRecord, turn: Turn) -> bool:
+    return (before.tool, before.arguments) == (turn.tool.name, said_arguments(turn))

@@ -1,0 +1,235 @@
+"""Looking at films that nobody indexed: what the model sees of them, what it is refused, and what a prompt weighs."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from loupe import storage
+from loupe.agent.footage import Held
+from loupe.agent.view import prompt_of
+from loupe.engines.protocol import ChatRequest
+from schemas.messages import Image
+from schemas.traces import MediaRef, ShownMessage, ShownPart, Trace, prompt_hash
+from tests.agent_scene import Cast, Script, answer, look, pictures_of, question, text_of
+from tests.films.barcoded import barcode, write_film
+from tests.index_scene import bars, film
+from tests.s3 import S3
+
+SURE = {"confidence": 0.95}
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A film of six seconds, ten frames a second, each another number."""
+    folder = tmp_path_factory.mktemp("films")
+    film(folder / "a.mp4", 6)
+    return str(folder)
+
+
+async def play(films: str, vlm: Script, **settings: object) -> tuple[Cast, Trace]:
+    cast = Cast(None, vlm=vlm, root=films, **settings)
+    return cast, await cast.play(question(), "active_perception")
+
+
+def seen(request: ChatRequest) -> list[int]:
+    """The numbers of the frames in a request."""
+    return [bars(jpeg) for jpeg in pictures_of(request)]
+
+
+async def test_any_window_at_any_density_from_the_film_itself(films: str) -> None:
+    said = [look(1, 3, 5), look(2.1, 2.4, 4), look(0, 6, 3), look(3.3, 3.3, 1), answer("A", [2.2], **SURE)]
+    cast, trace = await play(films, said)
+    assert (trace.status, trace.answer) == ("answered", "A")
+    assert [seen(request) for request in cast.engines["vlm"].requests] == [
+        [],
+        [10, 15, 20, 25, 30],
+        [21, 22, 23, 24],
+        [0, 30, 59],
+        [33],
+    ]
+    assert "[1.0]\n<picture>\n[1.5]\n<picture>" in cast.prompts("vlm")[1]
+    assert {media.source for turn in trace.turns for media in turn.media} == {"decode"}
+
+
+async def test_the_first_message_says_what_the_file_is(films: str) -> None:
+    cast, _ = await play(films, [look(0, 1, 2), answer("A", **SURE)])
+    first = cast.prompts("vlm")[0]
+    assert "Film 1: 6.0 seconds long, 10 frames a second, 336 x 192 pixels, no sound." in first
+    assert first.index("Film 1: ") < first.index("Which animal is by the boat?")
+    assert first.endswith("Step 1 of 5. Steps left, this one included: 5.")
+
+
+async def test_only_the_newest_look_keeps_its_pictures(films: str) -> None:
+    said = [look(0, 2, 3), look(3, 4, 2, observation="bars at 0.0"), answer("A", **SURE)]
+    cast, trace = await play(films, said)
+    last = cast.prompts("vlm")[-1]
+    assert seen(cast.engines["vlm"].requests[-1]) == [30, 40]
+    assert "[frames of film 1 from 0.0 to 2.0 seconds (0.0, 1.0, 2.0): not shown any more. Your notes hold" in last
+    assert "bars at 0.0" in last
+    assert [[media.ts_ms for media in turn.media] for turn in trace.turns] == [[0, 1000, 2000], [3000, 4000], []]
+
+
+async def test_without_the_purge_all_looks_stay_refused_ones_leave_the_last_in_place(films: str) -> None:
+    said = [look(0, 2, 3), look(5, 9, 3), answer("A", **SURE)]
+    cast, _ = await play(films, said)
+    assert seen(cast.engines["vlm"].requests[-1]) == [0, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (look(3, 7, 2), "0 <= start <= end <= 6.0, not 3 and 7"),
+        (look(-1, 2, 2), "0 <= start <= end <= 6.0, not -1 and 2"),
+        (look(4, 3, 2), "0 <= start <= end <= 6.0, not 4 and 3"),
+        (look(0, 6, 61), "At most 60 frames can be looked at together, not 61."),
+        (look(0, 2, 3), "it is shown above"),
+        (answer("A", confidence=0.6), "a confidence of at least 0.9, and yours is 0.6"),
+        (answer("C", **SURE), "The answer is one letter of A-B"),
+    ],
+)
+async def test_what_cannot_be_is_told_with_what_would_be_right(said: str, told: str, films: str) -> None:
+    cast, trace = await play(films, [look(0, 2, 3), said, answer("A", **SURE)])
+    assert (trace.status, trace.turns[1].is_error) == ("answered", True)
+    assert told in cast.prompts("vlm")[2]
+    assert [turn.steps_left for turn in trace.turns] == [5, 4, 3]
+
+
+async def test_an_answer_before_any_look_is_refused(films: str) -> None:
+    cast, trace = await play(films, [answer("A", **SURE), look(0, 1, 2), answer("A", **SURE)])
+    assert "You have seen and heard nothing of the film yet." in cast.prompts("vlm")[1]
+    assert [turn.is_error for turn in trace.turns] == [True, False, False]
+
+
+async def test_a_window_may_be_looked_at_again_once_it_is_gone(films: str) -> None:
+    _, trace = await play(films, [look(0, 1, 2), look(3, 4, 2), look(0, 1, 2), answer("A", **SURE)])
+    assert [turn.is_error for turn in trace.turns] == [False] * 4
+
+
+async def test_what_was_refused_is_refused_again_and_an_answer_may_be_repeated_surer(films: str) -> None:
+    said = [look(0, 9, 2), look(0, 9, 2), look(0, 1, 2), answer("A", confidence=0.5), answer("A", **SURE)]
+    _, trace = await play(films, said)
+    assert "would be again" in trace.turns[1].result
+    assert trace.status == "answered"
+
+
+async def test_the_last_step_answers_however_unsure(films: str) -> None:
+    looks = [look(0, at, 2) for at in (1, 2, 3, 4)]
+    cast, trace = await play(films, [*looks, answer("B", confidence=0.1)])
+    assert (trace.answer, trace.limit, trace.turns[-1].steps_left) == ("B", "actions", 1)
+    assert cast.prompts("vlm")[-1].endswith("Step 5 of 5, the last: answer now, with what you have.")
+    schema = cast.engines["vlm"].requests[-1].schema
+    assert schema is not None
+    assert list(schema["$defs"]) == ["answer"]
+
+
+@pytest.mark.parametrize(("looking", "steps"), [({}, 5), ({"turns": "fixed", "max_turns": 9}, 9)])
+async def test_turns_follow_the_length_or_are_fixed(looking: dict, steps: int, films: str) -> None:
+    cast, _ = await play(films, [look(0, 1, 2), answer("A", **SURE)], looking=looking)
+    assert f"Step 1 of {steps}." in cast.prompts("vlm")[0]
+
+
+async def test_a_config_narrows_the_limits_of_the_policy(films: str) -> None:
+    cast, trace = await play(films, [look(0, 6, 9), look(0, 6, 8), answer("A", **SURE)], looking={"frames": 8})
+    assert "At most 8 frames can be looked at together, not 9." in trace.turns[0].result
+    assert "At most 8 frames" in cast.prompts("vlm")[0]
+
+
+async def test_nothing_after_the_limit_of_a_question_is_seen(films: str) -> None:
+    cast = Cast(None, vlm=[look(0, 4, 2), look(0, 3, 2), answer("A", **SURE)], root=films)
+    trace = await cast.play(question(before_ms=3000), "active_perception")
+    assert trace.turns[0].is_error
+    assert seen(cast.engines["vlm"].requests[-1]) == [0, 29]
+
+
+async def test_a_question_that_names_no_film_fails_with_a_sentence(films: str) -> None:
+    cast = Cast(None, root=films)
+    trace = await cast.play(question(video=None), "active_perception")
+    assert (trace.status, trace.error) == ("failed", "without an index a question names its films, a few at most")
+
+
+async def test_a_trace_gives_every_prompt_again(films: str) -> None:
+    cast, trace = await play(films, [look(0, 2, 3), look(9, 9, 1), "no json", look(3, 4, 2), answer("A", **SURE)])
+    again = Trace.from_row(trace.as_row())
+    assert again == trace
+    for index, request in enumerate(cast.engines["vlm"].requests):
+        rebuilt = [part for message in prompt_of(again, index) for part in message.parts]
+        asked = [part for message in request.messages for part in message.parts()]
+        assert [part.text for part in rebuilt] == [None if isinstance(part, Image) else part.text for part in asked]
+
+
+def test_hashes_of_older_prompts_stand() -> None:
+    frame = MediaRef(video_id="a", ts_ms=1, pts_ms=1, width=2, height=2, source="table", lineage="x")
+    shown = ShownMessage(role="user", parts=(ShownPart(text="Look:"), ShownPart(media=frame)))
+    assert prompt_hash([shown]) == "df6e5398b3fd3249"
+
+
+async def test_a_film_on_s3_is_looked_at_where_it_lies(s3: S3, tmp_path: Path) -> None:
+    storage.write_bytes(f"{s3.root}/films/a.mp4", film(tmp_path / "a.mp4", 6).read_bytes())
+    cast, trace = await play(f"{s3.root}/films", [look(2, 3, 2), look(4, 5, 2), answer("A", **SURE)])
+    assert trace.status == "answered"
+    assert [seen(request) for request in cast.engines["vlm"].requests] == [[], [20, 30], [40, 50]]
+
+
+async def test_what_was_seen_once_is_kept_and_not_mixed_with_another_file_in_its_place(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", 6)
+    said = iter([look(2, 3, 2), look(4, 5, 2), look(2, 3, 2), look(0, 1, 2), answer("A", **SURE)])
+
+    def vlm(request: ChatRequest) -> str:
+        if len(cast.engines["vlm"].requests) == 3:
+            film(tmp_path / "a.mp4", 5, first=100)
+        return next(said)
+
+    cast = Cast(None, vlm=vlm, root=str(tmp_path))
+    trace = await cast.play(question(), "active_perception")
+    assert [seen(request) for request in cast.engines["vlm"].requests][:4] == [[], [20, 30], [40, 50], [20, 30]]
+    assert "was replaced since it was first read" in trace.turns[3].result
+
+
+def test_what_is_held_stays_within_its_bytes_and_is_closed_as_it_goes() -> None:
+    held, closed = Held(100), []
+    held.put("film", "an open film", 50, lambda: closed.append("film"))
+    held.put("a", b"a", 40)
+    assert held.get("film") == "an open film"
+    held.put("b", b"b", 30)
+    assert (held.get("a"), held.get("b"), held.bytes, closed) == (None, b"b", 80, [])
+    assert held.take("b") == b"b"
+    held.put("c", b"c", 90)
+    assert (held.get("film"), held.bytes, closed) == (None, 90, ["film"])
+
+
+# What a prompt weighs
+
+LOOK_FRAMES, TURNS = 4, 12
+GONE_LETTERS = 240
+"""Of the line that takes a percept's place."""
+
+
+async def weights(minutes: int, folder: Path) -> list[tuple[int, int, int]]:
+    """Of every prompt: its pictures, its letters, and the letters that the model had said before."""
+    write_film(
+        folder / "a.mp4",
+        (barcode(number) for number in range(minutes * 6)),
+        times_ms=[10_000 * number for number in range(minutes * 6)],
+    )
+    step = minutes * 60 // TURNS
+    noted = [look(at * step, (at + 1) * step - 1, LOOK_FRAMES, observation="nothing yet " * 5) for at in range(TURNS)]
+    looking = {"turns": "fixed", "max_turns": TURNS, "frames": LOOK_FRAMES}
+    cast, trace = await play(str(folder), [*noted[:-1], answer("A", **SURE)], looking=looking)
+    assert trace.status == "answered"
+    said = [sum(map(len, noted[:turn])) for turn in range(TURNS)]
+    requests = cast.engines["vlm"].requests
+    return [(len(pictures_of(one)), len(text_of(one)), told) for one, told in zip(requests, said, strict=True)]
+
+
+async def test_a_prompt_holds_one_percept_and_grows_by_notes_alone_however_long_the_film(tmp_path: Path) -> None:
+    weighed = {}
+    for minutes in (5, 130):
+        (tmp_path / str(minutes)).mkdir()
+        weighed[minutes] = await weights(minutes, tmp_path / str(minutes))
+    for of_one in weighed.values():
+        assert [pictures for pictures, _, _ in of_one] == [0] + [LOOK_FRAMES] * (TURNS - 1)
+        for (_, before, said_before), (_, after, said) in pairwise(of_one[1:]):
+            assert after - before <= said - said_before + GONE_LETTERS
+    lengths = [[letters for _, letters, _ in weighed[minutes]] for minutes in (5, 130)]
+    assert lengths[1][-1] - lengths[0][-1] <= 16 * TURNS  # longer numbers, and nothing else
