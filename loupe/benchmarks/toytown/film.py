@@ -70,10 +70,12 @@ def _sound(samples: Samples, at: int) -> av.AudioFrame:
 @cache
 def _voices() -> dict[str, Samples]:
     """Every voice's file, decoded."""
-    return {voice: _decoded(FOLDER / f"{voice}.ogg") for voice in VOICES}
+    return {voice: recorded(voice) for voice in VOICES}
 
 
-def _decoded(path: Path) -> Samples:
+def recorded(voice: str) -> Samples:
+    """A voice's file, decoded."""
+    path = FOLDER / f"{voice}.ogg"
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
     with av.open(str(path)) as container:
         parts = [part.to_ndarray()[0] for frame in container.decode(audio=0) for part in resampler.resample(frame)]

@@ -14,6 +14,10 @@ from loupe.benchmarks.toytown.world import COLOURS, HATS, PLACES, SHAPES, SIGN_W
 
 VOICES = ("narrator", "low", "high")
 """The narrator's voice, and the two that people have."""
+TEACHERS = ("bass", "alto")
+"""Voices that no film has: a transcriber learns from them too."""
+STRANGER = "stranger"
+"""A voice that no transcriber ever learned from."""
 FOLDER = Path(__file__).parent / "voices"
 RATE = 16_000
 """Samples a second."""

@@ -19,6 +19,9 @@ ESPEAK = {
     "narrator": ("-v", "en-us", "-s", "150", "-p", "45"),
     "low": ("-v", "en-gb-scotland+m3", "-s", "160", "-p", "25"),
     "high": ("-v", "en-gb-x-rp+f3", "-s", "155", "-p", "65"),
+    "bass": ("-v", "en-us+m7", "-s", "170", "-p", "30"),
+    "alto": ("-v", "en-gb-x-gbclan+f4", "-s", "145", "-p", "50"),
+    "stranger": ("-v", "en-us+f2", "-s", "165", "-p", "60"),
 }
 BETWEEN = RATE // 10
 """Silence between two words in a file: the codec smears a little over the edges."""
