@@ -10,6 +10,7 @@ Run `python jobs/evaluate.py --output R --questions Q`. It needs no Ray and call
 import dataclasses
 import io
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def evaluate(arguments: Arguments) -> None:
     """Score, print and write. Raises what main catches."""
     questions = read_questions(arguments.questions)
     report = make_report(arguments, questions)
-    shown = [asked(report, arguments.show)] if arguments.show else []
+    width = shutil.get_terminal_size((160, 24)).columns
+    shown = [asked(report, arguments.show, width)] if arguments.show else []
     print("\n\n".join(map(str, [*shown, *tables(report)])))
     for note in report.notes:
         print(f"\n{note}")
@@ -127,7 +129,7 @@ def scored_run(
 def other_run(output: str, questions: Sequence[Question], scores: Sequence[Scored], sampling: Sampling) -> Against:
     """The run to compare with."""
     answers, others, summary = scored_run(output, questions, sampling)
-    return Against(About.of(answers.values()), summary, others, compare(scores, others, sampling))
+    return Against(output, About.of(answers.values()), summary, others, compare(scores, others, sampling))
 
 
 def oddities(questions: Sequence[Question], answers: Mapping[str, Row], summary: Summary) -> list[str]:

@@ -5,10 +5,13 @@ from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from loupe import storage
 from schemas.results import ANSWERS
+from schemas.scores import SCORES
+from schemas.traces import TRACES
 
 Row = dict[str, Any]
 
@@ -37,6 +40,21 @@ def read_traces(output: str, columns: Sequence[str], question_ids: Container[str
     A trace whose answer is not there is what a job left that died before it wrote the answer. Raises ResultsError.
     """
     return (row for row in _read(output, "traces", columns) if row["question_id"] in question_ids)
+
+
+def open_tables(output: str) -> dict[str, pyarrow.dataset.Dataset]:
+    """`answers`, `traces` and, once they are evaluated, `scores`, read column by column as a query asks for them.
+
+    Raises ResultsError where there are none.
+    """
+    places = {"answers": (storage.join(output, "answers"), ANSWERS), "traces": (storage.join(output, "traces"), TRACES)}
+    scores = storage.join(output, "scores.parquet")
+    if storage.exists(scores):
+        places["scores"] = scores, SCORES
+    try:
+        return {name: pyarrow.dataset.dataset(place, schema) for name, (place, schema) in places.items()}
+    except (OSError, pa.ArrowException) as error:
+        raise ResultsError(f"{output} holds no answers that can be read: {str(error).splitlines()[0]}") from error
 
 
 def _read(output: str, table: str, columns: Sequence[str]) -> Iterator[Row]:

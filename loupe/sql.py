@@ -1,7 +1,8 @@
-"""SQL over a database, by DuckDB: every table is a view, and nothing is fetched that a query does not name.
+"""SQL over a database and over answers, by DuckDB: every table is a view, and only what a query names is fetched.
 
 `python -m loupe.sql --database D "select video_id, count(*) from captions group by all"` prints a table, or writes CSV
-or Parquet. Views of frames, captions and transcripts hold what a reader sees: rows of chunks with a marker.
+or Parquet. Views hold what a reader sees: of frames, captions and transcripts rows of chunks with a marker, of traces
+those with an answer.
 """
 
 import shutil
@@ -15,6 +16,8 @@ import tyro
 
 from loupe.library.tables import LibraryError, open_dataset
 from loupe.library.visible import LINEAGES
+from loupe.results import ResultsError, open_tables
+from loupe.storage import StorageError
 from schemas.tables import all_tables
 
 ROWS_SHOWN = 100
@@ -22,12 +25,14 @@ ROWS_SHOWN = 100
 
 @dataclass(frozen=True)
 class Arguments:
-    """Ask a database in SQL. Tables: videos, chunks, frames, captions, transcripts, failures."""
+    """Ask a database, answers, or both in SQL."""
 
     query: Annotated[str, tyro.conf.Positional]
     """The statement, for DuckDB."""
-    database: str
-    """Folder or s3://bucket/prefix of the tables."""
+    database: str | None = None
+    """Folder or s3://bucket/prefix of the tables videos, chunks, frames, captions, transcripts, failures."""
+    results: str | None = None
+    """Folder or s3://bucket/prefix of a batch of answers: the tables answers, traces and, once evaluated, scores."""
     output: Path | None = None
     """Write the rows to this file, .csv or .parquet, and print none."""
 
@@ -36,30 +41,47 @@ def main() -> None:
     """The command. Exit code 1, with a sentence, where there is no answer."""
     arguments = tyro.cli(Arguments)
     try:
-        answer = connect(arguments.database).sql(arguments.query)
+        answer = connect(arguments.database, arguments.results).sql(arguments.query)
         if arguments.output is not None:
             write(answer, arguments.output)
         else:
             width = shutil.get_terminal_size((160, 24)).columns
             shortened(answer).show(max_rows=ROWS_SHOWN, max_width=width)
-    except (LibraryError, ValueError, OSError, duckdb.Error) as error:
+    except (LibraryError, ResultsError, StorageError, ValueError, OSError, duckdb.Error) as error:
         print(f"loupe.sql: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-def connect(database: str) -> duckdb.DuckDBPyConnection:
-    """A connection in which every table is a view, as it is now. Columns and filters are left to Lance.
+def connect(database: str | None = None, results: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection in which every table is a view, as it is now. Columns and filters are left to Lance and Arrow.
 
-    Raises LibraryError where there is no database.
+    Raises LibraryError where there is no database, ResultsError where there are no answers, and ValueError where
+    neither is named.
     """
+    if database is None and results is None:
+        raise ValueError("give --database, --results or both")
     connection = duckdb.connect()
     connection.execute("SET autoinstall_known_extensions = false; SET python_enable_replacements = false")
+    if database is not None:
+        _add_database(connection, database)
+    if results is not None:
+        _add_results(connection, results)
+    return connection
+
+
+def _add_database(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     names = sorted(all_tables(1), key=lambda name: name != "chunks")  # markers first: whatever has one is then there
     for name in names:
         connection.register(f"_{name}", open_dataset(database, name))
     for name in names:
         connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM _{name} {_with_marker(name)}")
-    return connection
+
+
+def _add_results(connection: duckdb.DuckDBPyConnection, results: str) -> None:
+    for name, table in open_tables(results).items():
+        connection.register(f"_{name}", table)
+        answered = "SEMI JOIN _answers USING (transcript_id)" if name == "traces" else ""
+        connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM _{name} {answered}")
 
 
 def _with_marker(name: str) -> str:

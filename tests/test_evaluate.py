@@ -112,7 +112,7 @@ def test_a_run_is_compared_with_another(tmp_path: Path, capsys: pytest.CaptureFi
     right, wrong, *_ = QUESTIONS
     other = write_run(tmp_path / "other", [trace(right, "B", policy="passive"), trace(wrong, "B", policy="passive")])
     printed = told(replace(made(tmp_path), against=other), capsys)
-    assert "\nagainst: passive 14.3 %" in printed
+    assert "\nagainst: passive in other 14.3 %" in printed
     assert "\ndifference, in points +42.9" in printed
     assert "\nonly this one right 4" in printed
     assert "\nonly the other right 1" in printed

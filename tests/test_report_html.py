@@ -189,9 +189,17 @@ def test_everything_that_is_known_has_its_place() -> None:
     runs = [trace(questions[0], "A", verdicts=(doubt("B", "A"),)), trace(questions[1], "[[0, 6]]")]
     others = report([trace(questions[0], "B", policy="passive")], questions)
     mine = report(runs, questions)
-    against = Against(others.about, others.summary, others.scores, compare(mine.scores, others.scores, FEW))
+    paired = compare(mine.scores, others.scores, FEW)
+    against = Against("runs/other", others.about, others.summary, others.scores, paired)
     found = seen(runs, questions, against=against, costs=Costs(1000, 100, 350), notes=("A note.",))
-    for told in ("Accuracy", "Against another run", "against: passive", "The critic", "Calibration", "Frame relevance"):
+    for told in (
+        "Accuracy",
+        "Against another run",
+        "against: passive in other",
+        "The critic",
+        "Calibration",
+        "Frame relevance",
+    ):
         assert told in found.text
     for told in ("Times", "R1@0.7", "The index pays from question 5 on.", "Effort a question", "A note."):
         assert told in found.text

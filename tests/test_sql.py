@@ -11,7 +11,9 @@ import pytest
 
 from loupe import sql
 from loupe.library import CommitBatch, Library, write_frame_fragments
+from loupe.storage import write_bytes
 from tests.library_scene import DIMENSIONS, Scene, batch
+from tests.results_scene import frame, letter, trace, turn, write_run
 from tests.s3 import S3
 
 
@@ -29,7 +31,8 @@ def command(database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     """Runs the command; gives its exit code, and what it printed to both streams."""
 
     def run(query: str, *arguments: str, database: str = database) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["loupe.sql", "--database", database, query, *arguments])
+        places = ["--database", database] if database else []
+        monkeypatch.setattr(sys, "argv", ["loupe.sql", *places, query, *arguments])
         code = 0
         try:
             sql.main()
@@ -151,3 +154,39 @@ def test_python_variables_are_no_tables(database: str):
     secret = polars.DataFrame({"x": [1]})  # noqa: F841
     with pytest.raises(duckdb.CatalogException):
         sql.connect(database).sql("SELECT * FROM secret")
+
+
+def test_answers_are_tables_beside_those_of_the_database(database: str, tmp_path: Path):
+    looked = turn(0, looked=(1,)).model_copy(update={"media": (frame(1, "a.mp4"),)})
+    results = write_run(tmp_path / "results", [trace(letter("q"), "A", turns=(looked,)), trace(letter("r"), "B")])
+    connection = sql.connect(database, results)
+    saw = "SELECT t.answer, c.ts_ms FROM traces t, unnest(turns) AS a(turn), unnest(turn.media) AS b(media)"
+    joined = f"{saw} JOIN captions c ON c.video_id = media.video_id AND c.ts_ms = media.ts_ms"
+    assert connection.execute(joined).fetchall() == [("A", 1000)]
+    assert sql.connect(results=results).execute("SELECT sum(turns) FROM answers").fetchone() == (3,)
+    assert "messages" not in connection.sql("SELECT answer FROM traces").explain()
+
+
+def test_a_trace_without_its_answer_is_not_seen(tmp_path: Path):
+    results = write_run(tmp_path / "results", [trace(letter("q"), "A")])
+    left = write_run(tmp_path / "left", [trace(letter("r"), "A")])
+    (Path(left) / "traces" / "part-0.parquet").rename(Path(results) / "traces" / "part-1.parquet")
+    assert sql.connect(results=results).execute("SELECT question_id FROM traces").fetchall() == [("q",)]
+
+
+def test_results_that_are_not_there_are_a_sentence(command: Callable, tmp_path: Path):
+    code, _, error = command("SELECT 1", "--results", str(tmp_path / "nothing"), database="")
+    assert (code, error.startswith("loupe.sql: ")) == (1, True)
+    assert "nothing holds no answers that can be read" in error
+    assert command("SELECT 1", database="") == (1, "", "loupe.sql: give --database, --results or both\n")
+    results = write_run(tmp_path / "results", [trace(letter("q"), "A")])
+    assert "scores" in command("SELECT * FROM scores", "--results", results, database="")[2]  # nobody evaluated them
+
+
+def test_results_on_s3(s3: S3, tmp_path: Path):
+    local = write_run(tmp_path / "results", [trace(letter("q"), "A")])
+    for file in Path(local).rglob("*.parquet"):
+        write_bytes(f"{s3.root}/results/{file.relative_to(local).as_posix()}", file.read_bytes())
+    connection = sql.connect(results=f"{s3.root}/results")
+    query = "SELECT a.answer, len(t.turns) FROM answers a JOIN traces t USING (question_id)"
+    assert connection.execute(query).fetchall() == [("A", 2)]

@@ -54,7 +54,7 @@ def _headlines(report: Report) -> dict[str, str]:
     right = f"right, of {summary.accuracy.count} questions; {LEVEL:.0%} interval {tables.interval(summary.accuracy)}"
     told = {right: percent(summary.accuracy.mean)}
     if report.against:
-        told[f"points against {report.against.about.name}"] = points(report.against.paired.difference.mean)
+        told[f"points against {report.against.name}"] = points(report.against.paired.difference.mean)
     if summary.critic:
         told["points by the critic"] = points(summary.critic.gain.difference.mean)
     if summary.effort:

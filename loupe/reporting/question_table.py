@@ -15,20 +15,25 @@ Row = Mapping[str, Any]
 
 MARKS = {True: ("right", "✓"), False: ("wrong", "✗"), None: ("unknown", "?")}
 COLUMNS = ("outcome", "question", "answer", "sure", "turns", "tokens", "frames", "inside", "seconds", "status")
+TEXTS = ((24, 0.44), (10, 0.19), (11, 0.19), (11, 0.18))
+"""Of a line in the terminal, for question, answer, true answer and evidence: the fewest letters, and the share."""
+NUMBERS_WIDTH = 40
+"""The rest of that line: numbers, outcome, and what stands between columns."""
 NUMBERS = ("sure", "turns", "tokens", "frames", "inside", "seconds")
 
 
-def asked(report: Report, shown: int) -> Table:
-    """The first questions, in their order, for the terminal."""
+def asked(report: Report, shown: int, width: int) -> Table:
+    """The first questions, in their order, for a terminal of so many columns."""
     header = ("question", "answer", "true answer", "sure", "evidence at", "turns", "tokens", "outcome")
+    longest = [max(least, round(share * (width - NUMBERS_WIDTH))) for least, share in TEXTS]
     pairs = list(zip(report.questions, report.scores, strict=True))[:shown]
     rows = [
         (
-            _short(question.question, 60),
-            _short(told(question, scored.answer), 26),
-            NOT_KNOWN if scored.true_answer is None else _short(told(question, scored.true_answer), 26),
+            _short(question.question, longest[0]),
+            _short(told(question, scored.answer), longest[1]),
+            NOT_KNOWN if scored.true_answer is None else _short(told(question, scored.true_answer), longest[2]),
             NOT_KNOWN if scored.confidence is None else f"{scored.confidence:.2f}",
-            _short(", ".join(_evidence(report.answers.get(question.question_id))), 26),
+            _short(", ".join(_evidence(report.answers.get(question.question_id))), longest[3]),
             str(scored.turns),
             count(scored.tokens),
             MARKS[scored.right][0],

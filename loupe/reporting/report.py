@@ -49,10 +49,17 @@ def _distinct(names: Iterable[str | None]) -> tuple[str, ...]:
 class Against:
     """Another run over the same questions."""
 
+    output: str
+    """Where its answers are."""
     about: About
     summary: Summary
     scores: Sequence[Scored]
     paired: Paired
+
+    @property
+    def name(self) -> str:
+        """The run in a few words; two runs of one policy differ in their folders."""
+        return f"{self.about.name} in {self.output.rstrip('/').rpartition('/')[2]}"
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def comparison(against: Against, summary: Summary) -> Table:
     paired = against.paired
     rows = (
         ("this run", percent(summary.accuracy.mean), interval(summary.accuracy)),
-        (f"against: {against.about.name}", percent(against.summary.accuracy.mean), interval(against.summary.accuracy)),
+        (f"against: {against.name}", percent(against.summary.accuracy.mean), interval(against.summary.accuracy)),
         ("difference, in points", points(paired.difference.mean), interval(paired.difference, signed=True)),
         ("only this one right", str(paired.only_one), ""),
         ("only the other right", str(paired.only_other), ""),
