@@ -18,7 +18,7 @@ from schemas.messages import Usage
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds `loupe/`, `jobs/` and `infra/`: relative paths of a config start here."""
 
-Role = Literal["captioner", "summarizer", "embedder", "reasoner", "vlm", "critic", "critic_vlm"]
+Role = Literal["captioner", "summarizer", "embedder", "reasoner", "vlm", "critic", "critic_vlm", "transcriber"]
 
 
 class ConfigError(Exception):
@@ -153,9 +153,37 @@ class HashingModel(HereModel):
     dimensions: int = Field(default=64, ge=2)
 
 
+class WhisperModel(Model):
+    """A Hugging Face speech model of Whisper's architecture that runs in the worker's own process."""
+
+    engine: Literal["whisper"]
+    source: str
+    max_batch: int = Field(default=8, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    device: str = "auto"
+    dtype: str = "auto"
+    language: str | None = None
+    """As Whisper calls it ("en"); None lets the model find out. So it is in the next one."""
+
+
+class FasterWhisperModel(Model):
+    """A model of the package faster-whisper (pip install loupe[speech]) in the worker's own process."""
+
+    engine: Literal["faster-whisper"]
+    source: str
+    device: str = "auto"
+    compute_type: str = "default"
+    threads: int = Field(default=0, ge=0)
+    """0: as many as faster-whisper takes by itself."""
+    language: str | None = None
+
+
 EmbedderModel = EmbeddingModel | HashingModel
 ChatModel = LocalModel | OpenAIModel | VllmModel | ScriptedModel | FieldsModel
-AnyModel = Annotated[ChatModel | EmbedderModel, Field(discriminator="engine")]
+OnlyHears = WhisperModel | FasterWhisperModel
+SpeechModel = OnlyHears | OpenAIModel | ScriptedModel
+"""What can be the transcriber."""
+AnyModel = Annotated[ChatModel | EmbedderModel | OnlyHears, Field(discriminator="engine")]
 
 
 class Actors(Section):
@@ -181,6 +209,7 @@ class Stages(Section):
     split: Stage = Stage(cpus=0.25, actors_max=4)
     """Of films, in tasks that share processes: at most `actors_max` at a time."""
     sample: Stage = Stage(cpus=1, actors_max=64)
+    transcribe: Stage = Stage(cpus=1, chunks_in_flight=2)
     describe: Stage = Stage(cpus=1, chunks_in_flight=4)
     store: Stage = Stage(cpus=0.5, chunks_in_flight=16)
     finish: Stage = Stage(cpus=0.25, chunks_in_flight=16)
@@ -301,6 +330,10 @@ class Budget(Section):
 class AnswerJob(Actors):
     """How the batch job works; none of it decides about an answer."""
 
+    actors_max: int = Field(default=16, ge=1)
+    """Of one core each: Ray starts as many as the cluster has cores for and the questions keep busy. Where a model runs
+    in the job itself, each holds one."""
+
     questions: str = "data/demo/questions.parquet"
     output: str = "data/demo/results"
     questions_in_flight: int = Field(default=256, ge=1)
@@ -349,7 +382,10 @@ class Answer(Section):
     job: AnswerJob = AnswerJob()
 
 
-OF_A_MODEL = {"engine", "source", "model", "extra_body", "dtype", "engine_kwargs", "query_prefix", "dimensions"}
+OF_A_MODEL = {
+    "engine", "source", "model", "extra_body", "dtype", "engine_kwargs", "query_prefix", "dimensions", "compute_type",
+    "language",
+}  # fmt: skip
 """What decides about a model's replies; the rest says where and how fast it runs, and what it costs."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -402,20 +438,29 @@ class Config(Section):
         for role, name in self.roles.items():
             if name not in self.models:
                 raise ValueError(f"role {role} names the model {name!r}, which is not among: {', '.join(self.models)}")
-            if (role == "embedder") != isinstance(self.models[name], EmbedderModel):
+            fitting: Any = {"embedder": EmbedderModel, "transcriber": SpeechModel}.get(role, ChatModel)
+            if not isinstance(self.models[name], fitting):
                 raise ValueError(f"role {role} cannot be done by {name!r}: its engine is {self.models[name].engine}")
         return self
 
     def chat_model(self, role: Role) -> ChatModel:
         """The model that writes for a role. Raises ConfigError where the role has none."""
         model = self._model(role)
-        assert not isinstance(model, EmbedderModel)  # _roles_name_models
+        assert isinstance(model, ChatModel)  # _roles_name_models
         return model
 
     def embedding_model(self) -> EmbedderModel:
         """The model that embeds. Raises ConfigError where there is none."""
         model = self._model("embedder")
         assert isinstance(model, EmbedderModel)  # _roles_name_models
+        return model
+
+    def speech_model(self) -> SpeechModel | None:
+        """The model that writes down what is said; None where the config has none."""
+        if "transcriber" not in self.roles:
+            return None
+        model = self._model("transcriber")
+        assert isinstance(model, SpeechModel)  # _roles_name_models
         return model
 
     def of_an_answer(self) -> dict[str, Any]:
@@ -436,7 +481,7 @@ class Config(Section):
     def through_front(self, url: str = "") -> "Config":
         """The same config for a client of the served models: chat models are reached at the front's address.
 
-        `url` is the front's if it is not the one that `serving` says. Embedders stay in the client's process.
+        `url` is the front's if it is not the one that `serving` says. Embedders and the transcriber stay as they are.
         """
         front = {
             "engine": "openai",
@@ -447,13 +492,13 @@ class Config(Section):
         }
         reached = {
             name: model
-            if isinstance(model, EmbedderModel)
+            if isinstance(model, EmbedderModel | OnlyHears) or name == self.roles.get("transcriber")
             else OpenAIModel.model_validate({**front, "model": name, "price": model.price})
             for name, model in self.models.items()
         }
         return self.model_copy(update={"models": reached})
 
-    def _model(self, role: Role) -> ChatModel | EmbedderModel:
+    def _model(self, role: Role) -> ChatModel | EmbedderModel | OnlyHears:
         if role not in self.roles:
             raise ConfigError(f"the config gives nobody the role {role!r}")
         return self.models[self.roles[role]]

@@ -1,6 +1,6 @@
 """An OpenAI-compatible server on loopback that answers by a function, and fails on purpose.
 
-It speaks chat completions, without streaming: enough to test a client of one.
+It speaks chat completions, without streaming, and transcriptions: enough to test a client of one.
 """
 
 import contextlib
@@ -12,6 +12,8 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from email.parser import BytesParser
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -91,7 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        form = self.headers["Content-Type"].startswith("multipart/form-data")
+        body = _fields(self.headers["Content-Type"], data) if form else json.loads(data)
         fault = self.owner.enter(body, self.headers.get("Authorization", ""))
         time.sleep(self.owner.delay_s)
         try:
@@ -121,6 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _completion(self, body: Body) -> Body:
         answer = self.owner.answer(body)
+        if self.path.endswith("/audio/transcriptions"):
+            return {"text": answer} if isinstance(answer, str) else answer
         choice = answer if isinstance(answer, dict) else {"message": {"role": "assistant", "content": answer}}
         return {
             "id": "chatcmpl-1",
@@ -155,3 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # a client that is gone, or a connection that was dropped
             super().handle()
+
+
+def _fields(kind: str, data: bytes) -> Body:
+    """The parts of a form by name: texts, and files as bytes."""
+    form = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + data)
+    parts = [(part.get_param("name", header="Content-Disposition"), part) for part in form.iter_parts()]
+    return {
+        str(name): part.get_payload(decode=True) if part.get_filename() else part.get_payload(decode=True).decode()
+        for name, part in parts
+    }

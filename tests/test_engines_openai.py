@@ -14,7 +14,8 @@ import pytest
 from PIL import Image as Picture
 
 from loupe.captioning import caption_request, parse_caption
-from loupe.engines.openai import OpenAIEngine, retry_after
+from loupe.engines.endpoint import retry_after
+from loupe.engines.openai import OpenAIEngine
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
 from loupe.engines.scripted import digest
 from loupe.prompts import load

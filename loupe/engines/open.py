@@ -1,7 +1,23 @@
 """From a config's model to the engine that reaches it: the one place that names every engine."""
 
-from loupe.config import ChatModel, ConfigError, FieldsModel, LocalModel, OpenAIModel, ScriptedModel, resolve_source
+from typing import Any, TypeVar
+
+from loupe.config import (
+    ChatModel,
+    ConfigError,
+    FasterWhisperModel,
+    FieldsModel,
+    LocalModel,
+    OpenAIModel,
+    ScriptedModel,
+    SpeechModel,
+    WhisperModel,
+    resolve_source,
+)
 from loupe.engines.protocol import Engine
+from loupe.engines.speech import Transcriber
+
+Rule = TypeVar("Rule")
 
 # Imports stand inside: a process that reaches its models by URL has no use for torch.
 
@@ -22,16 +38,7 @@ def open_engine(model: ChatModel) -> Engine:
         case OpenAIModel():
             from loupe.engines.openai import OpenAIEngine
 
-            return OpenAIEngine(
-                model.base_url,
-                model.model,
-                api_key_env=model.api_key_env,
-                concurrency=model.concurrency,
-                timeout_s=model.timeout_s,
-                max_retries=model.max_retries,
-                first_wait_s=model.first_wait_s,
-                extra_body=model.extra_body,
-            )
+            return OpenAIEngine(**_of_an_address(model))
         case FieldsModel():
             from loupe.engines.fields import condense
             from loupe.engines.scripted import ScriptedEngine
@@ -40,10 +47,57 @@ def open_engine(model: ChatModel) -> Engine:
         case ScriptedModel():
             from loupe.engines.scripted import RULES, ScriptedEngine
 
-            if model.source not in RULES:
-                raise ConfigError(f"no scripted rule is called {model.source!r}; there are: {', '.join(RULES)}")
-            return ScriptedEngine(RULES[model.source])
+            return ScriptedEngine(_rule(model, RULES))
     raise ConfigError(
         f"engine: {model.engine} runs in GPU workers of the index job and can only caption there: give the other "
         "roles a model that is local or has an address"
     )
+
+
+def open_transcriber(model: SpeechModel) -> Transcriber:
+    """The engine of a model that writes down what is said. Raises ConfigError where what it needs is not installed."""
+    match model:
+        case WhisperModel():
+            from loupe.engines.whisper import WhisperTranscriber
+
+            return WhisperTranscriber(
+                resolve_source(model.source),
+                max_batch=model.max_batch,
+                threads=model.threads,
+                device=model.device,
+                dtype=model.dtype,
+                language=model.language,
+            )
+        case FasterWhisperModel():
+            try:
+                from loupe.engines.faster_whisper import FasterWhisperTranscriber
+            except ImportError as error:
+                raise ConfigError(
+                    f"engine: faster-whisper needs its package: pip install loupe[speech] ({error})"
+                ) from None
+
+            return FasterWhisperTranscriber(
+                resolve_source(model.source),
+                device=model.device,
+                compute_type=model.compute_type,
+                threads=model.threads,
+                language=model.language,
+            )
+        case OpenAIModel():
+            from loupe.engines.openai_speech import OpenAITranscriber
+
+            return OpenAITranscriber(**_of_an_address(model))
+        case ScriptedModel():
+            from loupe.engines.scripted_speech import RULES, ScriptedTranscriber
+
+            return ScriptedTranscriber(_rule(model, RULES))
+
+
+def _of_an_address(model: OpenAIModel) -> dict[str, Any]:
+    return model.model_dump(exclude={"engine", "price"})
+
+
+def _rule(model: ScriptedModel, rules: dict[str, Rule]) -> Rule:
+    if model.source not in rules:
+        raise ConfigError(f"no scripted rule is called {model.source!r}; there are: {', '.join(rules)}")
+    return rules[model.source]

@@ -1,75 +1,34 @@
-"""A model behind an OpenAI-compatible address, with retries that are kind to the server."""
+"""A model that chats behind an OpenAI-compatible address."""
 
-import asyncio
 import base64
-import json
-import os
-import random
-import time
-from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
 import openai
 from openai.types.chat import ChatCompletion
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from loupe.engines.counting import picture_usage
-from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError
+from loupe.engines.endpoint import Endpoint, Patience, TransientError
+from loupe.engines.protocol import ChatRequest, EngineError, Reply
 from schemas.messages import Message, Text, Usage
 
-LONGEST_WAIT_S = 60.0
-"""Of the exponential back-off; a server's own Retry-After is honoured up to LONGEST_RETRY_AFTER_S."""
-LONGEST_RETRY_AFTER_S = 600.0
-TRANSIENT_STATUS = frozenset({408, 409, 429})
-"""Beside every 5xx."""
-REQUEST_STATUS = frozenset({400, 413, 422})
-"""What servers say to a request that they will never answer."""
 SESSION_HEADER = "x-session-id"
 """What Ray Serve routes by; other servers pass it by."""
 
 
-class _TransientError(Exception):
-    """What may be over at the next try. `retry_after` is what the server asked for, in seconds."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
 class OpenAIEngine:
-    """Chat completions at `base_url`: a hosted API, vLLM, SGLang, Ollama, llama.cpp.
+    """Chat completions at `base_url`: a hosted API, vLLM, SGLang, Ollama, llama.cpp. Errors are those of Endpoint.
 
-    Rate limits, 5xx, time-outs, cut connections and bodies that are no completion are tried again up to
-    `max_retries` times, after a wait drawn from [0, first_wait_s * 2^n] or, where the server names one, after that;
-    any other 4xx is an EngineError at once (a RequestError where the request is to blame), with the server's sentence.
-    `timeout_s` holds for one try as a whole.
     `extra_body` goes into every request and wins over what stands there. Token ids come back from servers that
     send `token_ids` with a choice (vLLM with `extra_body: {return_token_ids: true}`).
     """
 
     def __init__(
-        self,
-        base_url: str,
-        model: str,
-        *,
-        api_key_env: str = "OPENAI_API_KEY",
-        concurrency: int = 32,
-        timeout_s: float = 120,
-        max_retries: int = 6,
-        extra_body: dict[str, Any] | None = None,
-        first_wait_s: float = 1.0,
+        self, base_url: str, model: str, *, extra_body: dict[str, Any] | None = None, **patience: Unpack[Patience]
     ) -> None:
+        self._endpoint = Endpoint(base_url, **patience)
         self._model = model
-        self._key = os.environ.get(api_key_env, "")
-        self._timeout_s = timeout_s
-        self._max_retries = max_retries
         self._extra_body = extra_body or {}
-        self._first_wait_s = first_wait_s
-        self._slots = asyncio.Semaphore(concurrency)
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url, api_key=self._key or "none", max_retries=0, timeout=timeout_s
-        )
 
     async def chat(self, request: ChatRequest) -> Reply:
         """Answer one request. A slot is held from the first try to the last, so that waiting slows the caller down."""
@@ -77,56 +36,18 @@ class OpenAIEngine:
         body = request_body(request, self._model)
         if request.session:
             body["extra_headers"] = {SESSION_HEADER: quote(request.session)}
-        tries = AsyncRetrying(
-            retry=retry_if_exception_type(_TransientError),
-            stop=stop_after_attempt(self._max_retries + 1),
-            wait=self._wait,
-            reraise=True,
-        )
-        async with self._slots:
-            try:
-                completion: ChatCompletion = await tries(self._try, body)
-            except _TransientError as error:
-                attempts = f"{self._max_retries + 1} tries" if self._max_retries else "one try"
-                raise UnavailableError(self._without_key(f"no answer after {attempts}: {error}")) from None
-        retries = int(tries.statistics["attempt_number"]) - 1
+        completion, retries = await self._endpoint.ask(lambda client: self._try(client, body))
         return read_completion(completion, request, pictures, retries)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._endpoint.close()
 
-    async def _try(self, body: dict[str, Any]) -> ChatCompletion:
-        """One try. Raises _TransientError, or EngineError where another try is of no use."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                completion = await self._client.chat.completions.create(**body, extra_body=self._extra_body)
-        except openai.APIStatusError as error:
-            message = f"HTTP {error.status_code}: {_sentence(error)}"
-            if error.status_code in TRANSIENT_STATUS or error.status_code >= 500:
-                raise _TransientError(message, retry_after(error.response.headers)) from None
-            kind = RequestError if error.status_code in REQUEST_STATUS else EngineError
-            raise kind(self._without_key(message)) from None
-        except (TimeoutError, openai.APITimeoutError):
-            raise _TransientError(f"no answer within {self._timeout_s:g} s") from None
-        except openai.APIConnectionError as error:
-            raise _TransientError(f"the connection failed: {error.__cause__ or error}") from None
-        except (openai.APIResponseValidationError, json.JSONDecodeError):
-            raise _TransientError("the body is not JSON") from None
+    async def _try(self, client: openai.AsyncOpenAI, body: dict[str, Any]) -> ChatCompletion:
+        completion = await client.chat.completions.create(**body, extra_body=self._extra_body)
         if not isinstance(completion, ChatCompletion) or not completion.choices:
-            raise _TransientError(f"the body is not a chat completion: {str(completion)[:200]!r}")
+            raise TransientError(f"the body is not a chat completion: {str(completion)[:200]!r}")
         return completion
-
-    def _wait(self, state: RetryCallState) -> float:
-        """Seconds until the next try: full jitter, and never before the server wants it."""
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _TransientError) and error.retry_after is not None:
-            return min(error.retry_after, LONGEST_RETRY_AFTER_S) + random.uniform(0, self._first_wait_s)
-        return random.uniform(0, min(LONGEST_WAIT_S, self._first_wait_s * 2 ** (state.attempt_number - 1)))
-
-    def _without_key(self, message: str) -> str:
-        """Servers quote the key in their messages."""
-        return message.replace(self._key, "***") if self._key else message
 
 
 def request_body(request: ChatRequest, model: str) -> dict[str, Any]:
@@ -143,29 +64,6 @@ def request_body(request: ChatRequest, model: str) -> dict[str, Any]:
     if request.logprobs:
         body["logprobs"] = True
     return body
-
-
-def retry_after(headers: Any) -> float | None:
-    """Seconds to wait by a Retry-After header, which holds seconds or an HTTP date; None without a usable one."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _sentence(error: openai.APIStatusError) -> str:
-    """What the server says for itself, out of the shapes in which servers say it."""
-    body = error.body
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body
-    return str(body or error.message)[:1000]
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""An OpenAI-compatible address, asked with retries that are kind to the server. What is asked is the caller's."""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from typing import Any, TypedDict, TypeVar
+
+import openai
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+
+from loupe.engines.protocol import EngineError, RequestError, UnavailableError
+
+T = TypeVar("T")
+
+LONGEST_WAIT_S = 60.0
+"""Of the exponential back-off; a server's own Retry-After is honoured up to LONGEST_RETRY_AFTER_S."""
+LONGEST_RETRY_AFTER_S = 600.0
+TRANSIENT_STATUS = frozenset({408, 409, 429})
+"""Beside every 5xx."""
+REQUEST_STATUS = frozenset({400, 413, 422})
+"""What servers say to a request that they will never answer."""
+
+
+class TransientError(Exception):
+    """What may be over at the next try. `retry_after` is what the server asked for, in seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Patience(TypedDict, total=False):
+    """How an address is asked, but for the address."""
+
+    api_key_env: str
+    concurrency: int
+    timeout_s: float
+    max_retries: int
+    first_wait_s: float
+
+
+class Endpoint:
+    """An address and how to ask it.
+
+    Rate limits, 5xx, time-outs, cut connections and bodies that are not what was asked for are tried again up to
+    `max_retries` times, after a wait drawn from [0, first_wait_s * 2^n] or, where the server names one, after that;
+    any other 4xx is an EngineError at once (a RequestError where the request is to blame), with the server's sentence.
+    `timeout_s` holds for one try as a whole.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key_env: str = "OPENAI_API_KEY",
+        concurrency: int = 32,
+        timeout_s: float = 120,
+        max_retries: int = 6,
+        first_wait_s: float = 1.0,
+    ) -> None:
+        self._key = os.environ.get(api_key_env, "")
+        self._timeout_s = timeout_s
+        self._max_retries = max_retries
+        self._first_wait_s = first_wait_s
+        self._slots = asyncio.Semaphore(concurrency)
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url, api_key=self._key or "none", max_retries=0, timeout=timeout_s
+        )
+
+    async def ask(self, request: Callable[[openai.AsyncOpenAI], Awaitable[T]]) -> tuple[T, int]:
+        """What the address answers to a request, and how often it was tried again.
+
+        `request` raises TransientError where the answer is not what it asked for. A slot is held from the first try to
+        the last, so that waiting slows the caller down.
+        """
+        tries = AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(self._max_retries + 1),
+            wait=self._wait,
+            reraise=True,
+        )
+        async with self._slots:
+            try:
+                answer: T = await tries(self._try, request)
+            except TransientError as error:
+                attempts = f"{self._max_retries + 1} tries" if self._max_retries else "one try"
+                raise UnavailableError(self._without_key(f"no answer after {attempts}: {error}")) from None
+        return answer, int(tries.statistics["attempt_number"]) - 1
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _try(self, request: Callable[[openai.AsyncOpenAI], Awaitable[T]]) -> T:
+        """One try. Raises TransientError, or EngineError where another try is of no use."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await request(self._client)
+        except openai.APIStatusError as error:
+            message = f"HTTP {error.status_code}: {_sentence(error)}"
+            if error.status_code in TRANSIENT_STATUS or error.status_code >= 500:
+                raise TransientError(message, retry_after(error.response.headers)) from None
+            kind = RequestError if error.status_code in REQUEST_STATUS else EngineError
+            raise kind(self._without_key(message)) from None
+        except (TimeoutError, openai.APITimeoutError):
+            raise TransientError(f"no answer within {self._timeout_s:g} s") from None
+        except openai.APIConnectionError as error:
+            raise TransientError(f"the connection failed: {error.__cause__ or error}") from None
+        except (openai.APIResponseValidationError, json.JSONDecodeError):
+            raise TransientError("the body is not JSON") from None
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Seconds until the next try: full jitter, and never before the server wants it."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            return min(error.retry_after, LONGEST_RETRY_AFTER_S) + random.uniform(0, self._first_wait_s)
+        return random.uniform(0, min(LONGEST_WAIT_S, self._first_wait_s * 2 ** (state.attempt_number - 1)))
+
+    def _without_key(self, message: str) -> str:
+        """Servers quote the key in their messages."""
+        return message.replace(self._key, "***") if self._key else message
+
+
+def retry_after(headers: Any) -> float | None:
+    """Seconds to wait by a Retry-After header, which holds seconds or an HTTP date; None without a usable one."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _sentence(error: openai.APIStatusError) -> str:
+    """What the server says for itself, out of the shapes in which servers say it."""
+    body = error.body
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("detail") or body
+    return str(body or error.message)[:1000]
