@@ -204,7 +204,8 @@ def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -
     purse = ray.remote(num_cpus=0)(Purse).remote(*spent)
     at_once = -(-job.questions_in_flight // max(len(group.questions) for group in groups))
     data = ray.data.from_items([{"group": group} for group in groups], override_num_blocks=len(groups))
-    answered = data.map(AnswerQuestions, **async_pool(job, at_once, config, this, uuid.uuid4().hex, purse))  # 1 group -> its rows
+    actors = async_pool(job, at_once, config, this, uuid.uuid4().hex, purse)
+    answered = data.map(AnswerQuestions, **actors)  # 1 group -> its rows
     for batch in answered.iter_batches(batch_size=None):
         yield from batch["answered"]
 
@@ -253,7 +254,9 @@ class AnswerQuestions:
         async with self.slots.all():
             alone = note.model_copy(update={"alone": question.question_id})
             await asyncio.to_thread(self.attempts.write, alone)
-            return await self._answer(question)
+            answered = await self._answer(question)
+            await asyncio.to_thread(self.attempts.write, note)
+            return answered
 
     async def _answer(self, question: Question) -> Answered:
         try:

@@ -28,7 +28,7 @@ def ask_request(
     content.append(Text(text=prompt.fill(question=question)))
     return ChatRequest(
         messages=(Message(role="user", content=tuple(content)),),
-        schema=FrameAnswer.model_json_schema(),
+        schema=FrameAnswer.json_schema(),
         max_tokens=max_tokens,
     )
 

@@ -13,7 +13,7 @@ def caption_request(jpeg: bytes, prompt: Prompt, *, key: str | None = None, max_
     content = (Text(text=prompt.fill()), Image(jpeg=jpeg, key=key))
     return ChatRequest(
         messages=(Message(role="user", content=content),),
-        schema=FrameCaption.model_json_schema(),
+        schema=FrameCaption.json_schema(),
         max_tokens=max_tokens,
     )
 

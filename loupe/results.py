@@ -1,4 +1,7 @@
-"""What a batch of answers left in its folder, here or on S3: `answers/` and `traces/`, files of Parquet."""
+"""What a batch of answers has in its folder, here or on S3: `answers/` and `traces/`, files of Parquet.
+
+The one place where they are read; loupe/answering/store.py writes them.
+"""
 
 import io
 from collections.abc import Container, Iterator, Sequence
@@ -42,6 +45,30 @@ def read_traces(output: str, columns: Sequence[str], question_ids: Container[str
     return (row for row in _read(output, "traces", columns) if row["question_id"] in question_ids)
 
 
+def files(output: str, folder: str, suffix: str = ".parquet") -> dict[str, str]:
+    """Where the files of `answers`, `traces` or another folder of a run are, by their names; in order of the names.
+
+    Without the suffix; none where there is no such folder. Raises StorageError.
+    """
+    try:
+        found = storage.list_files(storage.join(output, folder), (suffix,))
+        return {file.path.removesuffix(suffix): file.uri for file in found}
+    except storage.NotFound:
+        return {}
+
+
+def open_file(uri: str, columns: Sequence[str]) -> pq.ParquetFile:
+    """A file that has these columns (of a nested one `a.list.element.b`). Raises ResultsError, StorageError."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(storage.read_bytes(uri)))
+    except pa.ArrowException as error:
+        raise ResultsError(f"{uri} is not a Parquet file: {error}") from error
+    missing = {column.partition(".")[0] for column in columns} - set(file.schema_arrow.names)
+    if missing:
+        raise ResultsError(f"{uri} is not a file of {uri.split('/')[-2]}: it lacks {', '.join(sorted(missing))}")
+    return file
+
+
 def open_tables(output: str) -> dict[str, pyarrow.dataset.Dataset]:
     """`answers`, `traces` and, once they are evaluated, `scores`, read column by column as a query asks for them.
 
@@ -58,18 +85,9 @@ def open_tables(output: str) -> dict[str, pyarrow.dataset.Dataset]:
 
 
 def _read(output: str, table: str, columns: Sequence[str]) -> Iterator[Row]:
-    folder = storage.join(output, table)
-    try:
-        files = list(storage.list_files(folder, (".parquet",)))
-    except storage.StorageError as error:
-        raise ResultsError(f"{output} holds no {table}/: {error}") from error
-    for file in files:
-        try:
-            stored = pq.ParquetFile(io.BytesIO(storage.read_bytes(file.uri)))
-        except pa.ArrowException as error:
-            raise ResultsError(f"{file.uri} is not a Parquet file: {error}") from error
-        missing = {column.partition(".")[0] for column in columns} - set(stored.schema_arrow.names)
-        if missing:
-            raise ResultsError(f"{file.uri} is not a file of {table}: it lacks {', '.join(sorted(missing))}")
-        for batch in stored.iter_batches(BATCH, columns=list(columns)):
+    found = files(output, table)
+    if not found:
+        raise ResultsError(f"{output} holds no {table}/")
+    for uri in found.values():
+        for batch in open_file(uri, columns).iter_batches(BATCH, columns=list(columns)):
             yield from batch.to_pylist()

@@ -49,7 +49,7 @@ def chunk_summary_request(
     shown += [f'[{seconds:.1f}] spoken: "{as_data(text)}"' for seconds, text in lines]
     return ChatRequest(
         messages=(Message(role="user", content=prompt.fill(captions="\n".join(shown))),),
-        schema=ChunkSummary.model_json_schema(),
+        schema=ChunkSummary.json_schema(),
         max_tokens=max_tokens,
     )
 
@@ -69,7 +69,7 @@ def video_summary_request(
     shown = "\n".join(f"[{start:.1f}-{end:.1f}] {as_data(text)}" for start, end, text in parts)
     return ChatRequest(
         messages=(Message(role="user", content=prompt.fill(summaries=shown)),),
-        schema=VideoSummary.model_json_schema(),
+        schema=VideoSummary.json_schema(),
         max_tokens=max_tokens,
     )
 

@@ -1,5 +1,8 @@
 """What models must emit. Field order is the order in which a model writes them."""
 
+from functools import cache
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 NAMES_AT_MOST = 16
@@ -8,6 +11,12 @@ NAMES_AT_MOST = 16
 
 class Output(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    @cache
+    def json_schema(cls) -> dict[str, Any]:
+        """What a reply must satisfy; the same object each time, to be read only."""
+        return cls.model_json_schema()
 
 
 class FrameCaption(Output):

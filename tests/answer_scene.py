@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def config_tree(database: str, questions: str, output: str, url: str = "", **ans
     """A config as YAML has it: one model behind an address for every role, or one that answers by rule."""
     behind = {"engine": "openai", "base_url": url, "model": "m", "timeout_s": 10, "first_wait_s": 0.01}
     model = behind if url else {"engine": "scripted", "source": "digest"}
-    job = {"questions": questions, "output": output, "cpus": 0.1, "questions_in_flight": 16, "lease_seconds": 5}
+    job = {"questions": questions, "output": output, "questions_in_flight": 16, "lease_seconds": 5}
+    job |= {"cpus": 0.1, "actors_max": 1}
     return {
         "models": {
             "model": model | {"price": {"prompt": 1.0, "completion": 2.0}},
@@ -59,7 +61,7 @@ def in_process(groups: Sequence[Group], config: Config, run: Run, spent: tuple[i
     """The job's stage without Ray: all groups at once."""
 
     async def answered() -> list[Answered]:
-        stage = AnswerQuestions(config, run)
+        stage = AnswerQuestions(config, run, uuid.uuid4().hex)
         try:
             return [row["answered"] for row in await asyncio.gather(*(stage({"group": group}) for group in groups))]
         finally:

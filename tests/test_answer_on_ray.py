@@ -1,5 +1,6 @@
 """The batch job on Ray: the same answers as in one process, whoever dies on the way."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import yaml
 
 from tests.agent_scene import small_library
 from tests.answer_scene import config_tree, ids, report, rows, write_questions
-from tests.faulty_endpoint import FaultyEndpoint
+from tests.faulty_endpoint import FaultyEndpoint, play
+from tests.openai_server import Body
 from tests.ray_scene import worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -109,3 +111,26 @@ def test_kill_9_of_an_answering_worker_loses_and_repeats_no_answer(
     output = str(tmp_path / "results")
     assert ids(output) == ids(output, "traces") == [f"q{number:03}" for number in range(QUESTIONS)]
     assert report(output)["statuses"] == {"answered": QUESTIONS}
+
+
+def test_a_question_that_kills_its_worker_each_time_fails_and_no_other_does(
+    database: str, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    def deadly(body: Body) -> str:
+        if "What is there? 7" in json.dumps(body):
+            worker_of(cluster, ANSWERING).kill()
+        return play(body)
+
+    with FaultyEndpoint() as endpoint:
+        endpoint.answer = deadly
+        config = write_config(tmp_path, database, endpoint.url, policy="socratic", job={"questions_in_flight": 12})
+        job = start(config, cluster)
+        said, _ = job.communicate()
+    output = str(tmp_path / "results")
+    assert job.returncode == 1, said[-3000:]
+    assert ids(output) == ids(output, "traces") == [f"q{number:03}" for number in range(QUESTIONS)]
+    assert report(output)["statuses"] == {"answered": QUESTIONS - 1, "failed": 1}
+    (failed,) = [row for row in rows(output) if row["status"] == "failed"]
+    assert failed["question_id"] == "q007"
+    assert failed["error"].startswith("ProcessDied: 4 processes died over it")
+    assert not list((tmp_path / "results" / "attempts").iterdir())

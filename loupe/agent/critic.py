@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from loupe.agent.films import Film
 from loupe.agent.opening import film_block, question_text
@@ -18,10 +18,10 @@ from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply
 from loupe.library.search import Hit
 from loupe.untrusted import as_data
 from schemas.messages import Message
-from schemas.outputs import Doubt, FrameAnswer, Verdict
+from schemas.outputs import Doubt, FrameAnswer, Output, Verdict
 from schemas.traces import MediaRef, TurnRecord, VerdictRecord
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T", bound=Output)
 
 APART_MS = 3_000
 """Frames closer than this show the same."""
@@ -166,5 +166,5 @@ async def _say(scene: Scene, messages: tuple[Message, ...], kind: type[T]) -> As
         except ValidationError as error:
             raise ParseError.of(f"a {kind.__name__.lower()}", reply, error) from error
 
-    request = ChatRequest(messages, schema=kind.model_json_schema(), max_tokens=scene.settings.verdict_tokens)
+    request = ChatRequest(messages, schema=kind.json_schema(), max_tokens=scene.settings.verdict_tokens)
     return await scene.ask("critic", request, parse)

@@ -107,7 +107,7 @@ COUNTED_TURNS = replace(TURNS, steps=_steps_counted)
 
 
 def _answer_request(scene: Scene, messages: tuple[Message, ...], tools: Tools) -> ChatRequest:
-    return ChatRequest(messages, schema=FrameAnswer.model_json_schema(), max_tokens=scene.settings.ask_tokens)
+    return ChatRequest(messages, schema=FrameAnswer.json_schema(), max_tokens=scene.settings.ask_tokens)
 
 
 def _parse_answer(reply: Reply, tools: Tools, several_films: bool) -> Turn:

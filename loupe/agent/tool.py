@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -63,6 +63,7 @@ class Tool:
         _, *shown = inspect.signature(self.run).parameters.values()
         return {each.name: each for each in shown if several_films or each.name != FILM}
 
+    @cache  # noqa: B019 - of a few tools that live as long as the program
     def line(self, several_films: bool) -> str:
         """The tool as a prompt tells it: its signature and its docstring."""
         told = [

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loupe import storage
+from loupe import results, storage
 from loupe.answering.run import Run, RunError
 from loupe.config import digest
 from loupe.library.tables import BeforeCommit
@@ -114,10 +114,11 @@ def file_name(run: Run, question_ids: Sequence[str]) -> str:
 def read_finished(output: str, run: Run) -> pa.Table:
     """Rows of `ANSWERS` that are there, without their verdicts and evidence.
 
-    Raises RunError where one is of another run; StorageError.
+    Raises RunError where one is of another run; ResultsError, StorageError.
     """
     columns = [name for name in ANSWERS.names if name not in ("verdicts", "evidence", "prompts", "models")]
-    tables = [_read(_place(output, "answers", name), columns) for name in sorted(_names(output, "answers"))]
+    found = results.files(output, "answers").values()
+    tables = [results.open_file(file, columns).read(columns) for file in found]
     rows = pa.concat_tables([ANSWERS.empty_table().select(columns), *tables])
     if strange := set(rows["run"].to_pylist()) - {run.run}:
         raise RunError(f"{output} holds answers of another run ({min(strange)}): give another --output")
@@ -126,48 +127,36 @@ def read_finished(output: str, run: Run) -> pa.Table:
 
 def delete_orphans(output: str, before_step: BeforeCommit) -> int:
     """Delete the traces of a batch whose answers were never written; tells how many files. Needs the lease."""
-    orphans = sorted(_names(output, "traces") - _names(output, "answers"))
-    for name in orphans:
+    answered, traced = results.files(output, "answers"), results.files(output, "traces")
+    orphans = [file for name, file in traced.items() if name not in answered]
+    for file in orphans:
         before_step("orphans: delete")
-        storage.delete(_place(output, "traces", name))
+        storage.delete(file)
     return len(orphans)
 
 
 def drop_failed(output: str, before_step: BeforeCommit) -> None:
     """Take the questions that failed out of their files, so that they are left to answer. Needs the lease."""
-    for name in sorted(_names(output, "answers")):
-        answers = _read(_place(output, "answers", name))
+    for name, file in results.files(output, "answers").items():
+        answers = results.open_file(file, ANSWERS.names).read()
         failed = answers.filter(pc.equal(answers["status"], "failed"))["question_id"]
         if len(failed):
             before_step("failed: traces")
             _drop(_place(output, "traces", name), failed)
             before_step("failed: answers")
-            _drop(_place(output, "answers", name), failed)
+            _drop(file, failed)
 
 
 def _drop(place: str, question_ids: pa.ChunkedArray) -> None:
     """Rewrite a file without some questions; without all of them it is deleted."""
     if not storage.exists(place):
         return  # deleted by a job that died
-    rows = _read(place)
+    rows = results.open_file(place, ("question_id",)).read()
     kept = rows.filter(pc.invert(pc.is_in(rows["question_id"], question_ids)))
     if kept.num_rows:
         storage.write_bytes(place, _parquet(kept))
     else:
         storage.delete(place)
-
-
-def _read(place: str, columns: Sequence[str] | None = None) -> pa.Table:
-    return pq.read_table(io.BytesIO(storage.read_bytes(place)), columns=columns and list(columns))
-
-
-def _names(output: str, table: str) -> set[str]:
-    """The files of a table, without their suffix."""
-    try:
-        files = storage.list_files(storage.join(output, table), (".parquet",))
-        return {file.path.removesuffix(".parquet") for file in files}
-    except storage.NotFound:
-        return set()
 
 
 def _place(output: str, table: str, name: str) -> str:

@@ -112,13 +112,13 @@ def search(
         if query_text is None:
             raise ValueError(f"a search by {mode} needs the words of the query")
         found.append(_hits(tables, place, where, _matching(place, query_text), _candidates(mode, top_k)))
-    hits = found[0] if len(found) == 1 else fuse(found)
-    hits = [replace(hit, rank=rank) for rank, hit in enumerate(hits[:top_k], start=1)]
+    best = found[0] if len(found) == 1 else fuse(found, top_k)
+    hits = [replace(hit, rank=rank) for rank, hit in enumerate(best[:top_k], start=1)]
     return SearchResult(hits, [] if level == "videos" else clusters(hits, place.gap_ms if gap_ms is None else gap_ms))
 
 
-def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """Reciprocal rank fusion: a hit scores the sum of 1 / (60 + rank) over the lists that have it, best first."""
+def fuse(lists: Sequence[Sequence[Hit]], top_k: int | None = None) -> list[Hit]:
+    """Reciprocal rank fusion: a hit scores the sum of 1 / (60 + rank) over the lists that have it. Best first."""
     scores: dict[tuple[str, int, int, str], float] = {}
     hits: dict[tuple[str, int, int, str], Hit] = {}
     for ranked in lists:
@@ -127,7 +127,8 @@ def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
             scores[key] = scores.get(key, 0.0) + 1 / (RRF_K + rank)
             if key not in hits or hits[key].similarity is None:
                 hits[key] = hit
-    return _best_first(replace(hit, score=scores[key]) for key, hit in hits.items())
+    order = sorted(hits, key=lambda key: (-scores[key], key[0], key[1], key[3]))
+    return [replace(hits[key], score=scores[key]) for key in order[:top_k]]
 
 
 def clusters(hits: Iterable[Hit], gap_ms: int) -> list[FilmCluster]:

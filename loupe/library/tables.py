@@ -5,6 +5,7 @@ again when storage failed it and it is tried again (patience.py).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -22,6 +23,8 @@ Rows: TypeAlias = pa.Table | Sequence[Mapping[str, Any]]
 """Rows of one table: Arrow, or mappings in which a missing column is null."""
 BeforeCommit = Callable[[str], None]
 
+HELD = 256
+"""Answers of `Tables.keys_held` that are kept, a few hundred keys each."""
 STEPS = {
     "tables: create": "no database, or a part of its tables; opening it with create=True makes the rest",
     "videos: upsert": "the films' rows as they were",
@@ -124,6 +127,7 @@ class Tables:
         self.schemas = all_tables(self.dimensions)
         for name, schema in self.schemas.items():
             _check_schema(database, name, self._open[name].schema, schema)
+        self._held = lru_cache(HELD)(self._keys_at)
 
     def dataset(self, name: str) -> Any:
         """A table at its newest version, to be asked for and used within one `patiently`.
@@ -144,6 +148,15 @@ class Tables:
     def read(self, name: str, columns: Sequence[str] | None = None, where: Where | None = None) -> pa.Table:
         """Rows of a table, whether they have a marker or not."""
         return self.dataset(name).to_table(columns=list(columns or self.schemas[name].names), filter=where)
+
+    @patiently
+    def keys_held(self, name: str, columns: tuple[str, ...], where: Where) -> frozenset[tuple[Any, ...]]:
+        """The values that rows have in some columns; read anew only where the table has a new version."""
+        return self._held(name, columns, where, self.dataset(name).version)
+
+    def _keys_at(self, name: str, columns: tuple[str, ...], where: Where, version: int) -> frozenset[tuple[Any, ...]]:
+        """Of this version or, where somebody commits at the same time, a newer one."""
+        return frozenset(keys_of(self._open[name].to_table(columns=list(columns), filter=where), columns))
 
     def announce(self, step: str) -> None:
         """Say that a commit is about to happen; raises where it may not."""

@@ -15,6 +15,9 @@ LINEAGES = {
 }
 """By table: its lineage column, and the marker's column that it must equal."""
 
+FEW_FILMS = 8
+"""Whose markers are read film by film, and held."""
+
 
 class ChunkMarker(NamedTuple):
     """A chunk that is whole in the tables, and what its rows were made from."""
@@ -52,11 +55,17 @@ def with_marker(tables: Tables, name: str, rows: pa.Table) -> pa.Table:
     keys = keys_of(rows, ("video_id", "chunk_index", own))
     if not keys:
         return rows
-    films, indexes = {key[0] for key in keys}, {key[1] for key in keys}
-    where = all_of(among("video_id", films), among("chunk_index", indexes))
-    columns = ("video_id", "chunk_index", of_marker)
-    markers = set(keys_of(tables.read("chunks", columns, where), columns))
+    markers = _markers(tables, {key[0] for key in keys}, of_marker)
     return rows.filter(pa.array([key in markers for key in keys], pa.bool_()))
+
+
+def _markers(tables: Tables, films: Collection[str], lineage: str) -> Collection[tuple[str, int, str]]:
+    """(video_id, chunk_index, lineage) of the markers of some films; those of a few films are held."""
+    columns = ("video_id", "chunk_index", lineage)
+    if len(films) > FEW_FILMS:
+        return set(keys_of(tables.read("chunks", columns, among("video_id", films)), columns))
+    held = [tables.keys_held("chunks", columns, equals("video_id", film)) for film in films]
+    return held[0] if len(held) == 1 else frozenset().union(*held)
 
 
 def read_visible(tables: Tables, name: str, where: Where, order: str, but: Collection[str] = ()) -> list[Row]:

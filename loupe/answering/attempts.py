@@ -1,0 +1,130 @@
+"""Which questions take their process down: such a one is given up after a few, and those beside it are not.
+
+Who answers a group of questions notes it in `R/attempts/` before it begins and takes the note away at its end: a note
+that is found tells of a process that died. A group that died often is answered with nothing beside it, then question by
+question; the question that dies alone is given up. A process that died together with its driver counts for nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from loupe import results, storage
+from loupe.config import digest
+from schemas.questions import Question
+
+BESIDE_OTHERS = 2
+"""Processes that may die before a group is answered with nothing beside it; the next one, before its questions are
+answered one by one."""
+
+
+class ProcessDied(Exception):
+    """A question that was given up."""
+
+
+class Note(BaseModel):
+    """What is known of a group that has begun and not ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    question_ids: tuple[str, ...]
+    session: str
+    """The driver for which it was begun."""
+    lost: int = 0
+    """Processes that died with the group at work."""
+    alone: str | None = None
+    """The question that was at work by itself."""
+    given_up: tuple[str, ...] = ()
+
+    def again(self, session: str) -> Self:
+        """The note as who finds it goes on with it."""
+        if session != self.session:
+            return self.model_copy(update={"session": session, "alone": None})
+        given_up = self.given_up + ((self.alone,) if self.alone else ())
+        return self.model_copy(update={"lost": self.lost + 1, "alone": None, "given_up": given_up})
+
+
+class Attempts:
+    """The notes of one driver's workers. Groups are known by their questions."""
+
+    def __init__(self, output: str, session: str) -> None:
+        self._output = output
+        self._session = session
+
+    def find(self, question_ids: Sequence[str]) -> Note:
+        """What became of a group before. Raises StorageError."""
+        stored = storage.read_stored(_place(self._output, question_ids))
+        if stored is None:
+            return Note(question_ids=tuple(question_ids), session=self._session)
+        return Note.model_validate_json(stored.data).again(self._session)
+
+    def write(self, note: Note) -> None:
+        """Say that a group is begun, or one of its questions by itself. Raises StorageError."""
+        _write(self._output, note)
+
+    def end(self, note: Note) -> None:
+        """Say that a group has ended. What was given up stays known until its rows are written. Raises StorageError."""
+        if not note.given_up:
+            storage.delete(_place(self._output, note.question_ids))
+
+
+class Begun:
+    """Writes a group's note once, whoever of the group comes first."""
+
+    def __init__(self, attempts: Attempts, note: Note) -> None:
+        self._attempts, self._note = attempts, note
+        self._writing: asyncio.Future[Any] | None = None
+
+    async def wait(self) -> None:
+        """Return when the note is written."""
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._attempts.write, self._note))
+        await asyncio.shield(self._writing)
+
+
+def told(note: Note) -> ProcessDied:
+    """Why a question of a group was given up."""
+    return ProcessDied(f"{note.lost} processes died over it, the last with nothing else at work: it is not tried again")
+
+
+def take_up(output: str, left: Sequence[Question]) -> tuple[list[tuple[Question, ...]], list[Question]]:
+    """The questions that processes died over under an earlier driver, in their groups, and all others in their order.
+
+    Notes that tell nothing of them go. Needs the lease of the folder. Raises StorageError.
+    """
+    by_id = {question.question_id: question for question in left}
+    groups = []
+    for name, place, note in _notes(output):
+        ids = tuple(id for id in note.question_ids if id in by_id) if note.lost else ()
+        if ids:
+            _write(output, note.model_copy(update={"question_ids": ids}))
+            groups.append(tuple(by_id.pop(id) for id in ids))
+        if name != _name(ids):
+            storage.delete(place)
+    return groups, list(by_id.values())
+
+
+def forget(output: str) -> None:
+    """Delete all notes. Needs the lease. Raises StorageError."""
+    for place in results.files(output, "attempts", ".json").values():
+        storage.delete(place)
+
+
+def _notes(output: str) -> list[tuple[str, str, Note]]:
+    """Names, places and what they hold."""
+    places = results.files(output, "attempts", ".json")
+    return [(name, at, Note.model_validate_json(storage.read_bytes(at))) for name, at in places.items()]
+
+
+def _write(output: str, note: Note) -> None:
+    storage.write_bytes(_place(output, note.question_ids), note.model_dump_json().encode())
+
+
+def _place(output: str, question_ids: Sequence[str]) -> str:
+    return storage.join(output, "attempts", f"{_name(question_ids)}.json")
+
+
+def _name(question_ids: Sequence[str]) -> str:
+    return digest(sorted(question_ids))
