@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".ray" / "cluster.json"
 START_SECONDS = 120
 STOP_SECONDS = 12
+STARTED = "Ray runtime started"
+"""What `ray start` says last; the job server answers earlier, even where the node then fails to start."""
 LOGICAL_CPUS = max(4, os.cpu_count() or 1)
 """Slots, not cores: on a laptop the stages of a job share what there is."""
 
@@ -62,7 +64,7 @@ def start_head(port: int, dashboard_port: int, temp_dir: str, log: Path) -> subp
             command, stdout=output, stderr=output, cwd=ROOT, env=environment(python), start_new_session=True
         )
     deadline = time.monotonic() + START_SECONDS
-    while not takes_jobs(dashboard_port):
+    while not (STARTED in log.read_text() and takes_jobs(dashboard_port)):
         if head.poll() is not None or time.monotonic() > deadline:
             end(head.pid)
             raise RuntimeError(f"Ray did not start; its last words, from {log}:\n{log.read_text()[-2000:]}")
@@ -115,7 +117,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def own_cluster() -> Iterator[dict[str, str]]:
-    """A cluster on free ports; gives the environment in which Ray's commands and jobs find it."""
+    """A cluster on free ports; gives the environment in which Ray's commands and jobs find it, and FRONT_PORT."""
     port, dashboard_port = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="loupe-ray-", dir="/tmp", ignore_cleanup_errors=True) as temp_dir:
         head = start_head(port, dashboard_port, temp_dir, Path(temp_dir) / "head.log")
@@ -123,6 +125,7 @@ def own_cluster() -> Iterator[dict[str, str]]:
             yield environment(python_in(temp_dir)) | {
                 "RAY_ADDRESS": f"127.0.0.1:{port}",
                 "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard_port}",
+                "FRONT_PORT": str(free_port()),
             }
         finally:
             end(head.pid)

@@ -1,14 +1,16 @@
 """Serve the models of a config at its own host and port: python -m serving --config C."""
 
 import contextlib
+import os
 import sys
 import threading
 from dataclasses import dataclass
 from typing import Annotated
 
+import openai
 import tyro
 from loupe import config as configs
-from loupe.config import ConfigError
+from loupe.config import ConfigError, Serving
 from ray import serve
 
 from serving.app import DEMO, application
@@ -30,6 +32,8 @@ def main() -> None:
     """The command. Exit code 2: the config is refused and nothing was begun."""
     arguments = tyro.cli(Arguments)
     try:
+        if arguments.detach and "RAY_ADDRESS" not in os.environ:
+            raise ConfigError("--detach leaves the models to a Ray cluster: name it in RAY_ADDRESS")
         config = configs.load(arguments.config, arguments.set)
         app = application(config)
     except ConfigError as error:
@@ -37,10 +41,17 @@ def main() -> None:
         sys.exit(2)
     serve.start(http_options={"host": config.serving.host, "port": config.serving.port})
     serve.run(app)
-    print(f"Models are served at {config.serving.url}", flush=True)
+    print(f"{', '.join(models_at(config.serving))} at {config.serving.url}", flush=True)
     if not arguments.detach:
         wait_for_ctrl_c()
         serve.shutdown()
+
+
+def models_at(serving: Serving) -> list[str]:
+    """The names that the front gives when it is asked what it serves. Raises openai.OpenAIError where it does not."""
+    token = os.environ.get(serving.token_env, "") if serving.token_env else ""
+    with openai.OpenAI(base_url=serving.url, api_key=token or "none") as front:
+        return [model.id for model in front.models.list()]
 
 
 def wait_for_ctrl_c() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loupe.config import ROOT, Config, ConfigError, OpenAIModel, load
+from serving.__main__ import main
 from serving.app import application
 from serving.scaling import scaling
 
@@ -48,6 +49,17 @@ def test_a_proxy_that_listens_to_every_machine_wants_a_token_too(monkeypatch: py
     monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
     with pytest.raises(ConfigError, match="must name a token"):
         application(config())
+
+
+def test_models_are_not_left_to_a_cluster_that_ends_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(sys, "argv", ["serving", "--detach"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "name it in RAY_ADDRESS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
