@@ -61,13 +61,14 @@ class MediaRef(Record):
 
 
 class SoundRef(Record):
-    """A stretch of a film's sound that a model was played."""
+    """A stretch of a film's sound that a model was played, or given in words."""
 
     video_id: str
     start_ms: int
     end_ms: int
     lineage: str
     """Of the film's file."""
+    given: Literal["sound", "words"]
 
 
 class ShownPart(Record):
@@ -114,7 +115,7 @@ class Call(Record):
     """One request to a model and its reply."""
 
     role: str
-    """Whose model: reasoner, vlm, critic, critic_vlm."""
+    """Whose model: reasoner, vlm, critic, critic_vlm, transcriber."""
     model: str
     """Its name in the config."""
     messages: tuple[ShownMessage, ...] = ()
@@ -168,7 +169,8 @@ class TurnRecord(Record):
     sound: SoundRef | None = None
     """What the tool listened to."""
     percept: bool = False
-    """Whether the model that takes the turns is shown `media` and `sound` itself, as long as no newer percept is."""
+    """Whether the model that takes the turns is shown `media` and `sound` itself, as long as no newer percept is.
+    Words that stand for sound are part of `result`."""
     calls: tuple[Call, ...] = ()
     """Models that the tool asked."""
 
@@ -331,7 +333,13 @@ MEDIA = pa.struct(
     ]
 )
 SOUND = pa.struct(
-    [string("video_id"), pa.field("start_ms", pa.int64()), pa.field("end_ms", pa.int64()), string("lineage")]
+    [
+        string("video_id"),
+        pa.field("start_ms", pa.int64()),
+        pa.field("end_ms", pa.int64()),
+        string("lineage"),
+        string("given"),
+    ]
 )
 PART = pa.struct([string("text"), pa.field("media", MEDIA), pa.field("sound", SOUND)])
 MESSAGE = pa.struct([string("role"), pa.field("parts", pa.list_(PART))])

@@ -14,6 +14,7 @@ from loupe.agent.scene import Desk
 from loupe.config import Config
 from loupe.engines.protocol import ChatRequest
 from loupe.engines.scripted import Answer, Rule, ScriptedEngine
+from loupe.engines.speech import Transcriber
 from loupe.library import Library
 from loupe.media import encode_jpeg
 from schemas import tables
@@ -101,7 +102,7 @@ def small_library(folder: Path) -> Library:
     )
 
 
-ROLES = ("reasoner", "vlm", "critic", "critic_vlm")
+ROLES = ("reasoner", "vlm", "critic", "critic_vlm", "transcriber")
 
 
 def config(**answer: Any) -> Config:
@@ -131,6 +132,7 @@ class Cast:
         vlm: Script = (),
         critic: Script = (),
         critic_vlm: Script = (),
+        transcriber: Transcriber | None = None,
         critic_settings: dict[str, Any] | None = None,
         clock: Callable[[], float] = lambda: 0.0,
         root: str | None = None,
@@ -139,7 +141,10 @@ class Cast:
         scripts = {"reasoner": reasoner, "vlm": vlm, "critic": critic, "critic_vlm": critic_vlm}
         self.engines = {role: ScriptedEngine(script) for role, script in scripts.items()}
         settings = config(critic=critic_settings or {"mode": "off"}, **answer)
-        self.desk = Desk(library, WordEmbedder(), self.engines, settings, run="r1", root=root, clock=clock)
+        embedder = WordEmbedder() if library else None
+        self.desk = Desk(
+            library, embedder, self.engines, settings, run="r1", transcriber=transcriber, root=root, clock=clock
+        )
 
     async def play(self, question: Question, policy: str = "retrieval_critic") -> Trace:
         return await rollout(self.desk, POLICIES[policy], question)
@@ -192,6 +197,14 @@ def answer(content: str, times: Sequence[float] = (), **said: Any) -> str:
 
 def look(start: float, end: float, frames: int, **said: Any) -> str:
     return turn("look", start=start, end=end, frames=frames, **said)
+
+
+def listen(start: float, end: float, **said: Any) -> str:
+    return turn("listen", start=start, end=end, **said)
+
+
+def watch(start: float, end: float, frames: int, **said: Any) -> str:
+    return turn("watch", start=start, end=end, frames=frames, **said)
 
 
 def vlm(text: str, reasoning: str = "as seen") -> str:

@@ -1,5 +1,6 @@
 """Looking at films that nobody indexed: what the model sees of them, what it is refused, and what a prompt weighs."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,10 +9,15 @@ import pytest
 from loupe import storage
 from loupe.agent.footage import Held
 from loupe.agent.view import prompt_of
+from loupe.benchmarks.toytown.film import write_mp4
+from loupe.benchmarks.toytown.screenplay import Film as ToytownFilm
+from loupe.benchmarks.toytown.writing import write_film as write_toytown
 from loupe.engines.protocol import ChatRequest
+from loupe.engines.scripted_speech import ScriptedTranscriber
+from loupe.engines.speech import RATE, Spoken
 from schemas.messages import Image
 from schemas.traces import MediaRef, ShownMessage, ShownPart, Trace, prompt_hash
-from tests.agent_scene import Cast, Script, answer, look, pictures_of, question, text_of
+from tests.agent_scene import Cast, Script, answer, listen, look, pictures_of, question, text_of, watch
 from tests.films.barcoded import barcode, write_film
 from tests.index_scene import bars, film
 from tests.s3 import S3
@@ -196,6 +202,88 @@ def test_what_is_held_stays_within_its_bytes_and_is_closed_as_it_goes() -> None:
     assert held.take("b") == b"b"
     held.put("c", b"c", 90)
     assert (held.get("film"), held.bytes, closed) == (None, 90, ["film"])
+
+
+# Sound
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ToytownFilm]:
+    """A film of half a minute in which people talk."""
+    folder, drawn = tmp_path_factory.mktemp("spoken"), write_toytown(3, 0, 0.5)
+    write_mp4(drawn, folder / "a.mp4")
+    return str(folder), drawn
+
+
+def ears() -> ScriptedTranscriber:
+    return ScriptedTranscriber(lambda sound: [Spoken(0, len(sound) * 1000 // RATE, "somebody <speaks>")])
+
+
+async def test_what_is_said_comes_as_lines_with_their_times_in_the_film(spoken: tuple[str, ToytownFilm]) -> None:
+    root, drawn = spoken
+    cast = Cast(None, vlm=[listen(0, 30), answer("A", **SURE)], transcriber=ears(), root=root)
+    trace = await cast.play(question(), "active_perception")
+    told = re.findall(r"^\[([\d.]+)-([\d.]+)\] somebody ‹speaks›$", cast.prompts("vlm")[1], re.MULTILINE)
+    assert "with sound." in cast.prompts("vlm")[0]
+    assert len(told) == len(drawn.lines) > 1
+    for (start, end), line in zip(told, drawn.lines, strict=True):
+        assert abs(float(start) - line.start_ms / 1000) < 0.4
+        assert abs(float(end) - line.end_ms / 1000) < 0.4
+    sound = trace.turns[0].sound
+    assert sound is not None
+    assert (sound.start_ms, sound.end_ms, sound.given) == (0, 30_000, "words")
+    assert [call.role for call in trace.turns[0].calls] == ["transcriber"]
+    assert Trace.from_row(trace.as_row()) == trace
+
+
+async def test_watching_gives_pictures_and_words_of_one_window(spoken: tuple[str, ToytownFilm]) -> None:
+    root, drawn = spoken
+    line = drawn.lines[0]
+    window = (line.start_ms // 1000 - 1, line.end_ms // 1000 + 2)
+    cast = Cast(None, vlm=[watch(*window, 3), answer("A", **SURE)], transcriber=ears(), root=root)
+    trace = await cast.play(question(), "active_perception")
+    seen = cast.prompts("vlm")[1]
+    assert seen.count("<picture>") == 3
+    assert "somebody ‹speaks›" in seen
+    assert [media.ts_ms for media in trace.turns[0].media][::2] == [1000 * second for second in window]
+
+
+async def test_words_are_purged_with_the_sound_that_they_stand_for(spoken: tuple[str, ToytownFilm]) -> None:
+    root, _ = spoken
+    said = [listen(0, 30), look(0, 5, 2, observation="somebody spoke"), answer("A", **SURE)]
+    cast = Cast(None, vlm=said, transcriber=ears(), root=root)
+    await cast.play(question(), "active_perception")
+    last = cast.prompts("vlm")[2]
+    assert "[sound of film 1 from 0.0 to 30.0 seconds (all of it): not shown any more." in last
+    assert "‹speaks›" not in last
+
+
+@pytest.mark.parametrize(
+    ("said", "settings", "told"),
+    [
+        (listen(0, 30), {"listen_seconds": 20}, "lasts more than 0 and at most 20 seconds, not 30"),
+        (watch(0, 30, 2), {"watch_seconds": 20}, "lasts more than 0 and at most 20 seconds, not 30"),
+        (watch(0, 9, 61), {}, "At most 60 frames can be looked at together, not 61."),
+        (listen(5, 5), {}, "more than 0"),
+        (listen(0, 31), {}, "0 <= start <= end <= 30.0, not 0 and 31"),
+        (listen(0, 9), {"hearing": "off"}, "Nothing can be heard here. Look at the film instead."),
+    ],
+)
+async def test_what_cannot_be_heard_is_told(
+    said: str, settings: dict, told: str, spoken: tuple[str, ToytownFilm]
+) -> None:
+    vlm = [said, look(0, 1, 2), answer("A", **SURE)]
+    cast = Cast(None, vlm=vlm, transcriber=ears(), root=spoken[0], looking=settings)
+    trace = await cast.play(question(), "active_perception")
+    assert told in trace.turns[0].result
+    assert (trace.turns[0].is_error, trace.status) == (True, "answered")
+
+
+async def test_a_silent_film_cannot_be_listened_to(films: str) -> None:
+    cast = Cast(None, vlm=[listen(0, 3), look(0, 1, 2), answer("A", **SURE)], transcriber=ears(), root=films)
+    trace = await cast.play(question(), "active_perception")
+    assert "The film has no sound. Look at it instead." in trace.turns[0].result
+    assert trace.status == "answered"
 
 
 # What a prompt weighs

@@ -57,6 +57,8 @@ class Policy:
     review: Review | None = None
     rules: tuple[Rule, ...] = (not_twice_in_a_row,)
     """What a turn may not do."""
+    listens: bool = False
+    """Whether it has a tool that does."""
     limits: Limits = Limits()
     """Of one look; the config may narrow them."""
     turns: Callable[[Answer, int], int] = actions_and_answer
@@ -77,8 +79,9 @@ class Policy:
 
 def needed_roles(policy: Policy, settings: Answer) -> tuple[Role, ...]:
     """The roles that must have a model for a policy to run."""
-    critics: tuple[Role, ...] = ("critic", "critic_vlm")
-    return policy.roles + (critics if policy.review and settings.critic.mode != "off" else ())
+    critics: tuple[Role, ...] = ("critic", "critic_vlm") if policy.review and settings.critic.mode != "off" else ()
+    ears: tuple[Role, ...] = ("transcriber",) if policy.listens and settings.looking.hearing == "transcript" else ()
+    return policy.roles + critics + ears
 
 
 def turns_by_length(settings: Answer, duration_ms: int) -> int:

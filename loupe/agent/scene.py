@@ -20,14 +20,16 @@ from loupe.config import Answer, Config, Looking, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
 from loupe.engines.protocol import ChatRequest, Engine, EngineError, Reply
+from loupe.engines.speech import Spoken, Transcriber
 from loupe.library import Library, StoredFrame
 from loupe.library.search import Hit, LevelName
-from loupe.media import MediaError
+from loupe.media import MediaError, Sound
 from loupe.prompts import Prompt
 from loupe.storage import StorageError
+from loupe.transcribing import transcribe
 from schemas.messages import Image, Message, Part, Text
 from schemas.questions import Question
-from schemas.traces import Call, Limit, MediaRef, ShownMessage, ShownPart, prompt_hash
+from schemas.traces import Call, Limit, MediaRef, ShownMessage, ShownPart, SoundRef, prompt_hash
 
 T = TypeVar("T")
 Source = Literal["table", "decode"]
@@ -50,6 +52,15 @@ class Limits:
         )
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What was listened to."""
+
+    sound: SoundRef
+    lines: tuple[Spoken, ...]
+    """What is said, in time of the film; none where the model hears for itself."""
+
+
 @dataclass
 class Desk:
     """What all questions of a process share."""
@@ -62,6 +73,8 @@ class Desk:
     config: Config
     run: str
     """Which run of the questions this is: part of every trace's id."""
+    transcriber: Transcriber | None = None
+    """Who turns sound into words; None where nobody has the role."""
     root: str | None = None
     """Folder or s3:// prefix of films, for those that the database does not hold."""
     clock: Callable[[], float] = time.monotonic
@@ -96,9 +109,16 @@ class Desk:
         """How questions are answered."""
         return self.config.answer
 
+    async def hear(self, sound: Sound, start_ms: int) -> list[Spoken]:
+        """The lines that are said in a sound that begins at a time of its film. Raises EngineError."""
+        assert self.transcriber is not None  # needed_roles
+        return await transcribe(sound, start_ms, self.transcriber)
+
     async def close(self) -> None:
         """Close the engines."""
         await asyncio.gather(*(engine.close() for engine in self.engines.values()))
+        if self.transcriber:
+            await self.transcriber.close()
 
 
 def transcript_id(desk: Desk, question: Question) -> str:
@@ -218,6 +238,42 @@ class Scene:
             raise ToolError(f"The frames cannot be decoded: {error}") from error
         lineage = self.desk.footage.lineage(file)
         return [self._frame(film, one, "decode", lineage) for one in decoded]
+
+    async def listen(self, film: Film, start_ms: int, end_ms: int) -> Heard:
+        """The sound of [start, end), in words or for the model to hear. Raises ToolError, EngineError."""
+        file, hearing = self.file_of(film), self.settings.looking.hearing
+        if not file.has_audio:
+            raise ToolError("The film has no sound. Look at it instead.")
+        if hearing == "off":
+            raise ToolError("Nothing can be heard here. Look at the film instead.")
+        try:
+            samples = await asyncio.to_thread(self.desk.footage.sound, file, start_ms, end_ms)
+        except (MediaError, StorageError) as error:
+            raise ToolError(f"The sound cannot be decoded: {error}") from error
+        ref = SoundRef(
+            video_id=film.video_id,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            lineage=self.desk.footage.lineage(file),
+            given="words" if hearing == "transcript" else "sound",
+        )
+        return Heard(ref, await self._transcribed(ref, samples) if ref.given == "words" else ())
+
+    async def _transcribed(self, ref: SoundRef, samples: Sound) -> tuple[Spoken, ...]:
+        """What is said, with a record of the call. Raises EngineError."""
+        shown = (ShownMessage(role="user", parts=(ShownPart(sound=ref),)),)
+        name = self.desk.config.roles["transcriber"]
+        call = Call(role="transcriber", model=name, messages=shown, prompt_hash=prompt_hash(shown))
+        began = self.desk.clock()
+        try:
+            lines = await self.desk.hear(samples, ref.start_ms)
+        except EngineError as error:
+            seconds = self.desk.clock() - began
+            self.calls.append(call.model_copy(update={"seconds": seconds, "error": str(error)}))
+            raise
+        said = " ".join(line.text for line in lines)
+        self.calls.append(call.model_copy(update={"said": said, "seconds": self.desk.clock() - began}))
+        return tuple(lines)
 
     def _frame(self, film: Film, one: StoredFrame, source: Source, lineage: str) -> Frame:
         with Picture.open(io.BytesIO(one.jpeg), formats=["JPEG"]) as picture:

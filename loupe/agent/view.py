@@ -81,11 +81,11 @@ def _kind(turn: TurnRecord) -> str | None:
 
 
 def media_parts(turn: TurnRecord) -> tuple[ShownPart, ...]:
-    """The pictures and the sound of a percept, each after its time in seconds."""
+    """The pictures and the sound of a percept, each after its time in seconds; words stand in its result."""
     if not turn.percept:
         return ()
     parts = [part for each in turn.media for part in (_stamp(each.ts_ms), ShownPart(media=each))]
-    if turn.sound:
+    if turn.sound and turn.sound.given == "sound":
         parts += [_stamp(turn.sound.start_ms, turn.sound.end_ms), ShownPart(sound=turn.sound)]
     return tuple(parts)
 

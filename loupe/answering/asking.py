@@ -11,9 +11,9 @@ from loupe.agent.policy import Policy, needed_roles
 from loupe.agent.scene import Desk
 from loupe.answering.run import Run, RunError
 from loupe.answering.store import Answered
-from loupe.config import Config, ConfigError, VllmModel
+from loupe.config import Config, ConfigError, Role, VllmModel
 from loupe.embedding import dimensions_of, open_embedder
-from loupe.engines.open import open_engine
+from loupe.engines.open import open_engine, open_transcriber
 from loupe.library import Library
 from schemas.questions import Question
 
@@ -62,13 +62,32 @@ def reached(config: Config) -> Config:
     """
     front = config.answer.job.front
     through = config.through_front(front) if front else config
-    for role in needed_roles(find_policy(config.answer.policy), config.answer):
+    if (
+        config.answer.looking.hearing == "transcript"
+        and "transcriber" in roles_of(config)
+        and not config.speech_model()
+    ):
+        raise ConfigError(
+            "the config gives nobody the role 'transcriber': name a model that writes down what is said, "
+            "or set answer.looking.hearing to audio, for a vlm that hears, or to off"
+        )
+    for role in chat_roles(config):
         if isinstance(through.chat_model(role), VllmModel):
             raise ConfigError(
                 f"the {role}'s model {config.roles[role]!r} runs on vLLM: serve the config's models, and give the "
                 "address of their front (--front http://127.0.0.1:8000/v1)"
             )
     return through
+
+
+def roles_of(config: Config) -> tuple[Role, ...]:
+    """The roles that the config's policy needs."""
+    return needed_roles(find_policy(config.answer.policy), config.answer)
+
+
+def chat_roles(config: Config) -> tuple[Role, ...]:
+    """Those of them whose models chat."""
+    return tuple(role for role in roles_of(config) if role != "transcriber")
 
 
 def open_library(config: Config) -> Library | None:
@@ -81,16 +100,16 @@ def open_library(config: Config) -> Library | None:
 
 def open_desk(config: Config, run: Run) -> Desk:
     """A desk with the engines that the policy needs; roles that share a model share its engine."""
-    policy = find_policy(config.answer.policy)
-    through, roles = reached(config), needed_roles(policy, config.answer)
-    models = {config.roles[role]: through.chat_model(role) for role in roles}
-    library = open_library(config)
+    through, library = reached(config), open_library(config)
+    models = {config.roles[role]: through.chat_model(role) for role in chat_roles(config)}
+    speech = through.speech_model() if "transcriber" in roles_of(config) else None
     return Desk(
         library=library,
         embedder=None if library is None else open_embedder(config.embedding_model()),
         engines={name: open_engine(model) for name, model in models.items()},
         config=config,
         run=run.run,
+        transcriber=None if speech is None else open_transcriber(speech),
         root=config.index.library,
     )
 

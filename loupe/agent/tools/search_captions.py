@@ -89,10 +89,7 @@ def collapse(hits: Sequence[Hit], gap_ms: int) -> list[Run]:
         else:
             runs.append([hit])
     runs.sort(key=lambda run: min(hit.rank for hit in run))
-    return [
-        Run(run[0].start_ms, run[-1].end_ms, len(run), similarity_of(run), run[0].text)
-        for run in runs
-    ]
+    return [Run(run[0].start_ms, run[-1].end_ms, len(run), similarity_of(run), run[0].text) for run in runs]
 
 
 def similarity_of(hits: Sequence[Hit]) -> float | None:

@@ -1,0 +1,38 @@
+"""The batch job with the policies that look for themselves: on films that were never indexed, without any database."""
+
+from pathlib import Path
+
+import pytest
+
+from loupe.config import Config, ConfigError
+from tests.answer_scene import answer_all, config_tree, rows, write_questions
+from tests.index_scene import film
+
+
+def job(folder: Path, **answer: object) -> Config:
+    """Two questions about a film of four seconds that lies in a folder, and no database."""
+    film(folder / "films" / "a.mp4", 4)
+    questions = write_questions(folder / "questions.parquet", 2)
+    tree = config_tree(str(folder / "no database"), questions, str(folder / "results"), **answer)
+    tree["index"] |= {"library": str(folder / "films")}
+    return Config.model_validate(tree)
+
+
+@pytest.mark.parametrize("policy", ["active_perception"])
+def test_films_that_were_never_indexed_are_answered_about_without_a_database(policy: str, tmp_path: Path) -> None:
+    assert answer_all(job(tmp_path, policy=policy)) == 0
+    assert [row["status"] for row in rows(str(tmp_path / "results"))] == ["answered", "answered"]
+    assert not (tmp_path / "no database").exists()
+    looked = [
+        media for row in rows(str(tmp_path / "results"), "traces") for turn in row["turns"] for media in turn["media"]
+    ]
+    assert {media["source"] for media in looked} == {"decode"}
+
+
+def test_who_cannot_hear_is_told_so_before_anything_begins(tmp_path: Path) -> None:
+    config = job(tmp_path, policy="active_perception")
+    deaf = config.model_copy(update={"roles": {role: of for role, of in config.roles.items() if role != "transcriber"}})
+    with pytest.raises(ConfigError, match=r"nobody the role 'transcriber'.*answer\.looking\.hearing to audio"):
+        answer_all(deaf)
+    silent = {"looking": deaf.answer.looking.model_copy(update={"hearing": "off"})}
+    assert answer_all(deaf.model_copy(update={"answer": deaf.answer.model_copy(update=silent)})) == 0
