@@ -1,35 +1,96 @@
 """The whole index job against its captioner alone, what the framework costs, and what shared captions save and lose.
 
-One film of toytown, the demo's config and models, in one run: all figures are ratios or shares of that run.
+    python -m bench.index --films 4 --minutes 30
+
+Films of toytown, the demo's config and models, in one run: all figures are ratios or shares of that run. The captioner
+is the same engine with the same settings alone and in the job, threads included; the job has the machine's other
+cores for all the rest.
 """
 
 import asyncio
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
+import tyro
 
 from jobs import index_library
 from loupe import config as configs
 from loupe import indexing, timeline
 from loupe.captioning import caption_request
-from loupe.config import Config
+from loupe.config import Config, LocalModel
 from loupe.embedding import open_embedder
 from loupe.engines.open import open_engine
 from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
 from loupe.media.sampling import sample_frames
 
-MINUTES = 30
+SEED = 77
 RECALL_AT = 10
 TOLERANCE_MS = 1000
 """A sample may lie this far from an event's edge: half a second of film is sampled either side of it."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The whole index job against its captioner alone."""
+
+    films: int = 4
+    """Films of the library; sharing and recall are measured on the first."""
+    minutes: int = 30
+    """Length of each. What a job costs whatever its length weighs more on a short library."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What the captioner takes for every frame, with its weights loaded and the frames sampled beforehand."""
+
+    frames: int
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of the job's own command, in seconds."""
+
+    report: dict[str, Any]
+    whole: float
+    lead: float
+    """From its start until the captioner begins."""
+    tail: float
+    """From the last caption until its end."""
+    cpu: dict[str, float]
+
+
+def draw(root: Path, films: int, minutes: int) -> list[dict[str, Any]]:
+    """Draw films, a core each, into `root`/films; gives the events of the first."""
+    (root / "films").mkdir()
+
+    def draw_one(number: int) -> Path:
+        place = root / f"drawn{number}"
+        command = [sys.executable, "-m", "loupe.benchmarks.toytown", str(place), "--films=1", f"--minutes={minutes}"]
+        subprocess.run([*command, f"--seed={SEED + number}"], check=True, stdout=subprocess.DEVNULL)
+        for file in (place / "films").iterdir():
+            shutil.move(file, root / "films")
+        return place
+
+    with ThreadPoolExecutor(os.cpu_count()) as drawers:
+        first, *_ = drawers.map(draw_one, range(films))
+    truth = [json.loads(line) for line in (first / "truth.jsonl").read_text().splitlines()]
+    return [row for row in truth if row["kind"] == "event"]
 
 
 def config_for(films: Path, database: Path) -> Config:
@@ -38,25 +99,26 @@ def config_for(films: Path, database: Path) -> Config:
     return index_library.with_places(config, str(films), str(database))
 
 
-def captioner_alone(film: Path, config: Config) -> tuple[float, int]:
-    """Seconds that the captioner takes for every frame, sampled beforehand, with its weights loaded; and how many."""
+def captioner_alone(films: Sequence[Path], minutes: int, config: Config) -> Alone:
+    """Caption every frame of films, all asked for at once."""
     settings = indexing.settings(config)
-    times = timeline.grid(0, MINUTES * 60_000, config.index.fps)
-    frames = [encode_jpeg(frame.rgb) for frame in sample_frames(film, times, long_side=config.index.long_side)]
+    times = timeline.grid(0, minutes * 60_000, config.index.fps)
     requests = [
-        caption_request(jpeg, settings.caption_prompt, max_tokens=config.index.caption_tokens) for jpeg in frames
+        caption_request(encode_jpeg(frame.rgb), settings.caption_prompt, max_tokens=config.index.caption_tokens)
+        for film in films
+        for frame in sample_frames(film, times, long_side=config.index.long_side)
     ]
 
-    async def ask() -> float:
+    async def ask() -> Alone:
         engine = open_engine(config.chat_model("captioner"))
         await engine.chat(requests[0])  # the grammar is compiled, the model is warm
-        started = time.monotonic()
+        started, cpu = time.monotonic(), time.process_time()
         await asyncio.gather(*(engine.chat(request) for request in requests))
-        seconds = time.monotonic() - started
+        alone = Alone(len(requests), time.monotonic() - started, time.process_time() - cpu)
         await engine.close()
-        return seconds
+        return alone
 
-    return asyncio.run(ask()), len(frames)
+    return asyncio.run(ask())
 
 
 class CpuClock:
@@ -95,24 +157,26 @@ def kind_of(process: psutil.Process, driver: int) -> str:
     )
 
 
-def index(films: Path, database: Path, share: bool) -> dict[str, Any]:
-    """Run the job's own command; its report, with its seconds and CPU seconds from start to end."""
+def index(films: Path, database: Path, share: bool) -> Job:
+    """Run the job's own command."""
     command = [sys.executable, "jobs/index_library.py", "--library", str(films), "--database", str(database)]
-    started = time.monotonic()
-    with (database.parent / f"{database.name}.log").open("w") as log:
+    log = database.parent / f"{database.name}.log"
+    started = time.time()
+    with log.open("w") as output:
         job = subprocess.Popen(
-            [*command, "--set", f"index.share_captions={str(share).lower()}"], stdout=log, stderr=log
+            [*command, "--set", f"index.share_captions={str(share).lower()}"], stdout=output, stderr=output
         )
         clock = CpuClock(job.pid)
         while job.poll() is None:
             clock.read()
             time.sleep(0.2)
+    ended = time.time()
     if job.returncode:
-        sys.exit(
-            f"the job ended with {job.returncode}: {(database.parent / f'{database.name}.log').read_text()[-2000:]}"
-        )
+        sys.exit(f"the job ended with {job.returncode}: {log.read_text()[-2000:]}")
     report: dict[str, Any] = json.loads((database / "report.json").read_text())
-    return report | {"wall_seconds": time.monotonic() - started, "cpu_seconds": clock.total()}
+    began, captions = datetime.fromisoformat(report["began"]).timestamp(), report["stages"]["caption"]
+    lead, tail = began + captions["first"] - started, ended - began - captions["last"]
+    return Job(report, ended - started, lead, tail, clock.total())
 
 
 def recall(database: Path, truth: list[dict[str, Any]], config: Config) -> float:
@@ -129,29 +193,40 @@ def recall(database: Path, truth: list[dict[str, Any]], config: Config) -> float
     return found / len(truth)
 
 
-def main() -> None:
+def print_speed(alone: Alone, job: Job, config: Config) -> None:
+    """The ratio, and what of it grows with the films."""
+    model = config.chat_model("captioner")
+    threads = model.threads if isinstance(model, LocalModel) else None
+    print(f"{os.cpu_count()} cores; the captioner has {threads or 'all'} of them as its threads, alone and in the job")
+    print(f"captioner alone: {alone.frames} frames in {alone.seconds:.0f} s, {alone.frames / alone.seconds:.1f}/s")
+    captioning = job.whole - job.lead - job.tail
+    print(f"whole job / captioner alone: {job.whole / alone.seconds:.2f} (at most 1.25)")
+    print(
+        f"  whatever the films: {job.lead:.0f} s before the first caption, {job.tail:.0f} s after the last; "
+        f"between them / captioner alone: {captioning / alone.seconds:.2f}"
+    )
+    spent = ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in sorted(job.cpu.items()))
+    print(f"CPU seconds: captioner alone {alone.cpu_seconds:.0f}; whole job, which took {job.whole:.0f} s: {spent}")
+
+
+def main(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        command = [sys.executable, "-m", "loupe.benchmarks.toytown", str(root), "--films=1", f"--minutes={MINUTES}"]
-        subprocess.run([*command, "--seed=77"], check=True, stdout=subprocess.DEVNULL)
-        films = root / "films"
-        (film,) = films.glob("*.mp4")
-        truth = [json.loads(line) for line in (root / "truth.jsonl").read_text().splitlines()]
-        events = [row for row in truth if row["kind"] == "event"]
+        events = draw(root, arguments.films, arguments.minutes)
+        config = config_for(root / "films", root / "every")
+        alone = captioner_alone(sorted((root / "films").glob("*.mp4")), arguments.minutes, config)
+        every = index(root / "films", root / "every", share=False)
+        print_speed(alone, every, config)
 
-        alone, frames = captioner_alone(film, config_for(films, root / "none"))
-        every = index(films, root / "every", share=False)
-        shared = index(films, root / "shared", share=True)
-
-        print(f"captioner alone: {frames} frames, {frames / alone:.1f}/s")
-        print(f"whole job / captioner alone: {every['wall_seconds'] / alone:.2f}, with starting Ray and loading models")
-        spent = ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in sorted(every["cpu_seconds"].items()))
-        print(f"CPU seconds of the whole job, which took {every['wall_seconds']:.0f} s: {spent}")
+        first = root / "first"
+        first.mkdir()
+        shutil.copy(root / "films" / events[0]["video"], first)
+        shared = index(first, root / "shared", share=True).report
         print(f"captions saved by sharing: {shared['shared_captions'] / shared['frames']:.0%}")
         for name, database in (("with a caption a frame", root / "every"), ("with shared captions", root / "shared")):
-            found = recall(database, events, config_for(films, database))
+            found = recall(database, events, config)
             print(f"events found in the first {RECALL_AT} hits, {name}: {found:.2f} of {len(events)}")
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Arguments))

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 from loupe import sharing, storage, subtitles, timeline
 from loupe.captioning import caption_request, parse_caption
-from loupe.config import Config, digest
+from loupe.config import Config, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
 from loupe.engines.protocol import Engine, EngineError, ParseError
@@ -32,6 +32,8 @@ from loupe.summarizing import chunk_summary_request, parse_chunk_summary
 from schemas.messages import Usage
 from schemas.outputs import FrameCaption
 
+Span = tuple[float, float]
+"""Start and end in seconds of the machine's clock: other machines' clocks may be a little off."""
 FILM = -1
 """Chunk index of what concerns a film as a whole."""
 NO_SUMMARY = ""
@@ -126,7 +128,8 @@ class Chunk:
     """What the captions cost, in this run or in the one that wrote them."""
     summary_usage: Usage = Usage()
     requests: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    """When each stage worked on it."""
     failures: tuple[Failure, ...] = ()
     failed: bool = False
     """Nothing of the chunk can be committed; a failure alone may concern some of its frames only."""
@@ -137,17 +140,18 @@ class Chunk:
         return next((marker for marker in self.film.markers if marker.chunk_index == self.index), None)
 
     @property
-    def usage(self) -> Usage:
-        """What the chunk cost in this run."""
-        return self.caption_usage + self.summary_usage if self.captions_are_new else self.summary_usage
+    def usage(self) -> dict[Role, Usage]:
+        """What the chunk cost in this run, by the role that it was asked of."""
+        captions = self.caption_usage if self.captions_are_new else Usage()
+        return {"captioner": captions, "summarizer": self.summary_usage}
 
     def fail(self, stage: str, error: Exception) -> "Chunk":
         """The chunk as failed at a stage, without its pixels."""
         return replace(self, frames=(), failed=True, failures=(*self.failures, Failure.of(stage, error)))
 
     def timed(self, stage: str, started: float) -> "Chunk":
-        """The chunk with the seconds that a stage took since `started` (time.monotonic)."""
-        return replace(self, seconds={**self.seconds, stage: time.monotonic() - started})
+        """The chunk with the span of a stage that began at `started` (time.time) and ends now."""
+        return replace(self, spans={**self.spans, stage: (started, time.time())})
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,7 @@ def split(film: Film, settings: Settings) -> list[Chunk]:
 
     Raises MediaError or storage.StorageError where the film cannot be opened.
     """
-    started = time.monotonic()
+    started = time.time()
     with storage.open_seekable(film.uri) as file:
         info = probe(file)
         spoken = _lines(film, file)
@@ -249,7 +253,7 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
 
     Raises MediaError where not one frame can be decoded.
     """
-    started = time.monotonic()
+    started = time.time()
     marker = chunk.marker
     if chunk.film.trusted and marker is not None:
         lineage = marker.lineage
@@ -339,7 +343,7 @@ def shares(chunk: Chunk, settings: Settings) -> list[int | None]:
 
 async def caption_frames(chunk: Chunk, settings: Settings, captioner: Engine) -> Chunk:
     """Add the captions: all frames that need one are asked for at once, the engine queues or batches them."""
-    started = time.monotonic()
+    started = time.time()
     shared = await asyncio.to_thread(shares, chunk, settings)
     own = [position for position, source in enumerate(shared) if source is None]
     asked = await asyncio.gather(*(_caption(chunk.frames[position].jpeg, settings, captioner) for position in own))
@@ -378,7 +382,7 @@ async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) 
 
     Raises ParseError, EngineError.
     """
-    started = time.monotonic()
+    started = time.time()
     captions = [(row.ts_ms / 1000, row.caption) for row in chunk.captions if row.same_as_ts_ms is None]
     lines = [(line.start_ms / 1000, line.text) for line in chunk.lines]
     tokens = settings.config.index.summary_tokens
@@ -397,20 +401,20 @@ async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) 
 
 def embed(chunks: Sequence[Chunk], embedder: Embedder) -> list[Chunk]:
     """Add a unit vector to every caption, line and summary; all texts of all chunks in one call, each text once."""
-    started = time.monotonic()
+    started = time.time()
     texts = {row.caption.searchable_text() for chunk in chunks for row in chunk.captions}
     texts |= {line.text for chunk in chunks for line in chunk.lines}
     texts |= {chunk.summary for chunk in chunks if chunk.summary}
     ordered = sorted(texts)
     vectors = dict(zip(ordered, map(tuple, embedder.embed(ordered).tolist()), strict=True))
-    seconds = (time.monotonic() - started) / max(len(chunks), 1)
+    each = (time.time() - started) / max(len(chunks), 1)  # a chunk's part of the call
     return [
         replace(
             chunk,
             captions=tuple(replace(row, vector=vectors[row.caption.searchable_text()]) for row in chunk.captions),
             lines=tuple(replace(line, vector=vectors[line.text]) for line in chunk.lines),
             summary_vector=vectors.get(chunk.summary, ()),
-            seconds={**chunk.seconds, "embed": seconds},
+            spans={**chunk.spans, "embed": (started + number * each, started + (number + 1) * each)},
         )
-        for chunk in chunks
+        for number, chunk in enumerate(chunks)
     ]

@@ -1,13 +1,14 @@
 """What a job has done so far: a line now and then while it runs, a report at the end."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from types import TracebackType
 
-from loupe.config import Config
+from loupe.config import Config, Role
 from loupe.finishing import Finished
-from loupe.indexing import FILM, Chunk
+from loupe.indexing import FILM, Chunk, Span
 from loupe.ticker import Ticker
 from schemas.messages import Usage
 
@@ -21,10 +22,11 @@ class Progress:
         self.films_removed = removed
         self.total_bytes = max(total_bytes, 1)
         self.counts: Counter[str] = Counter()
-        self.stage_seconds: Counter[str] = Counter()
+        self.spans: defaultdict[str, list[Span]] = defaultdict(list)
         self.failures: Counter[str] = Counter()
-        self.usage = Usage()
+        self.usage: defaultdict[Role, Usage] = defaultdict(Usage)
         self.bytes_done = 0.0
+        self.began = time.time()
         self._started = time.monotonic()
         self._ticker = Ticker(self.line, seconds)
 
@@ -44,11 +46,13 @@ class Progress:
         """Count chunks that came out of the last stage."""
         for chunk in chunks:
             self.bytes_done += chunk.film.size / max(chunk.chunk_count, 1)
-            self.stage_seconds.update(chunk.seconds)
+            for stage, span in chunk.spans.items():
+                self.spans[stage].append(span)
             self.failures.update(f"{failure.stage} {failure.kind}" for failure in chunk.failures)
             if chunk.index == FILM:
                 continue
-            self.usage += chunk.usage
+            for role, usage in chunk.usage.items():
+                self.usage[role] += usage
             shared = sum(row.same_as_ts_ms is not None for row in chunk.captions)
             self.counts.update(
                 chunks=1,
@@ -62,7 +66,7 @@ class Progress:
     def add_films(self, films: Iterable[Finished]) -> None:
         """Count films that came out of the finishing stage."""
         for film in films:
-            self.usage += film.usage
+            self.usage["summarizer"] += film.usage
             self.counts.update(films=int(film.failure is None), requests=film.requests)
             if film.failure is not None:
                 self.failures.update([f"{film.failure['stage']} {film.failure['class']}"])
@@ -80,9 +84,14 @@ class Progress:
         )
 
     def report(self, config: Config) -> dict[str, object]:
-        """What report.json holds."""
+        """What report.json holds; `stages` has each one's seconds, and when it first began and last ended.
+
+        Both count from `began`. Stages work at the same time, and on several chunks: their seconds add up to more.
+        """
+        usage = sum(self.usage.values(), Usage())
         return {
-            "seconds": round(self.seconds, 1),
+            "began": datetime.fromtimestamp(self.began, UTC).isoformat(),
+            "seconds": round(self.seconds, 2),
             "films": {
                 "indexed": self.counts["films"],
                 "pending": self.films_pending,
@@ -98,9 +107,17 @@ class Progress:
             "shared_captions": self.counts["shared_captions"],
             "captions_per_second": round(self.counts["captions"] / self.seconds, 2),
             "requests": self.counts["requests"],
-            "prompt_tokens": self.usage.prompt_tokens,
-            "completion_tokens": self.usage.completion_tokens,
-            "cost_usd": round(config.cost(self.usage, "captioner"), 4),
-            "stage_seconds": {stage: round(seconds, 2) for stage, seconds in self.stage_seconds.items()},
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cost_usd": round(sum(config.cost(usage, role) for role, usage in self.usage.items()), 4),
+            "stages": {stage: self._times(spans) for stage, spans in self.spans.items()},
             "failures": dict(self.failures),
+        }
+
+    def _times(self, spans: Iterable[Span]) -> dict[str, float]:
+        begins, ends = zip(*spans, strict=True)
+        return {
+            "seconds": round(sum(ends) - sum(begins), 2),
+            "first": round(min(begins) - self.began, 2),
+            "last": round(max(ends) - self.began, 2),
         }

@@ -165,7 +165,23 @@ def test_everything_is_written_once(films: Path, database: str) -> None:
     assert (said["captions"], said["shared_captions"], said["requests"]) == (7, 1, 7 + 5 + 4)
     assert said["failures"] == {"probe MediaError:truncated": 1}
     assert said["prompt_tokens"] > sum(row["prompt_tokens"] for row in written["chunks"]) > 0  # films cost some too
-    assert {"split", "sample", "caption", "summarize", "embed"} <= set(said["stage_seconds"])
+    stages = said["stages"]
+    assert set(stages) == {"split", "sample", "caption", "summarize", "embed"}
+    for times in stages.values():
+        assert 0 <= times["first"] <= times["last"] <= said["seconds"]
+    assert stages["split"]["first"] < stages["caption"]["first"] < stages["embed"]["last"]
+
+
+def test_each_role_is_paid_at_its_own_price(films: Path, database: str) -> None:
+    tree = config(str(small_library(films)), database).model_dump()
+    tree["models"]["script"]["price"] = {"completion": 2e6}
+    tree["models"]["writer"] = tree["models"]["script"] | {"price": {"prompt": 1e6}}
+    tree["roles"]["summarizer"] = "writer"
+    index(Config.model_validate(tree))
+    chunks, said = rows(database)["chunks"], report(database)
+    read_by_writer = said["prompt_tokens"] - sum(row["caption_prompt_tokens"] for row in chunks)
+    assert read_by_writer > 0
+    assert said["cost_usd"] == 2 * sum(row["caption_completion_tokens"] for row in chunks) + read_by_writer
 
 
 def test_subtitles_beside_a_film_become_rows(films: Path, database: str) -> None:
