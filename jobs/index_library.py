@@ -33,7 +33,10 @@ from loupe.library import Library, LibraryError, write_frame_fragments
 from loupe.library.tables import BeforeCommit, nothing
 from loupe.progress import Progress
 
-from jobs.on_ray import async_pool, connect_ray, pool, say
+from jobs.on_ray import LatePool, async_pool, connect_ray, pool, say, tasks
+
+FILMS_AT_ONCE = 256
+"""That are committed together."""
 
 Row = dict[str, Any]
 ChunksOf = Callable[[Sequence[Film], Settings], Iterable[Stored]]
@@ -123,10 +126,13 @@ def run(
         films = len(plan.pending), total, len(plan.finished), len(plan.removed)
         with Progress(*films, config.index.progress_seconds) as progress:
             if plan.pending:
-                left = commit_chunks((chunks_of or pipeline)(plan.pending, settings), settings, library, progress)
+                last = config.index.stages.finish
+                finishers = LatePool(FinishFilms, last, last.chunks_in_flight, config)
+                chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)
+                left = commit_chunks(chunks, settings, library, progress)
                 done = [film for film in plan.pending if film.video_id not in left]
                 ready = films_to_finish(done, library, settings)
-                commit_films((finish or finish_on_ray)(ready, settings), library, progress)
+                commit_films(finish(ready, settings) if finish else finish_on_ray(ready, finishers), library, progress)
             if prune:
                 progress.counts.update(pruned=delete_removed(plan, library))
             if plan.pending or progress.counts["pruned"]:
@@ -151,12 +157,12 @@ def tidy_up(library: Library) -> None:
         say(f"the tables were not tidied up, which only makes them slower: {str(error).splitlines()[0]}")
 
 
-def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
-    """The data-flow picture above, down to the vectors; comes out in any order."""
+def pipeline(films: Sequence[Film], settings: Settings, finishers: LatePool) -> Iterator[Stored]:
+    """The data-flow picture above, down to the vectors; comes out in any order. Opens who is needed after it."""
     connect_ray()
     config, stages = settings.config, settings.config.index.stages
     data = ray.data.from_items([{"film": film} for film in films], override_num_blocks=min(len(films), 256))
-    chunks = data.flat_map(SplitFilms, **pool(stages.split, config))  # 1 film -> 60 chunks an hour
+    chunks = data.flat_map(split_film, fn_args=(settings,), **tasks(stages.split))  # 1 film -> 60 chunks an hour
     chunks = chunks.repartition(target_num_rows_per_block=1)  # so that one long film fills a cluster
     chunks = chunks.map(SampleFrames, **pool(stages.sample, config))  # 1 -> 1, adds 60 frames
     if isinstance(config.chat_model("captioner"), VllmModel):
@@ -170,36 +176,28 @@ def pipeline(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
         StoreChunks, batch_size=stages.store.chunks_in_flight, **pool(stages.store, config)
     )
     for batch in stored.iter_batches(batch_size=None):
+        finishers.open()
         yield from batch["stored"]
 
 
-def finish_on_ray(videos: Sequence[Row], settings: Settings) -> Iterator[Sequence[Finished]]:
+def finish_on_ray(videos: Sequence[Row], finishers: LatePool) -> Iterator[Sequence[Finished]]:
     """Films whose chunks are all in the tables -> their logs and global summary."""
-    if videos:
-        data = ray.data.from_items([{"video": row} for row in videos], override_num_blocks=min(len(videos), 256))
-        describe = settings.config.index.stages.describe
-        finished = data.map(FinishFilms, **async_pool(describe, describe.chunks_in_flight, settings.config))
-        for batch in finished.iter_batches(batch_size=256):
-            yield list(batch["finished"])
+    for batch in finishers.map([{"video": row} for row in videos], batch_size=FILMS_AT_ONCE):
+        yield [row["finished"] for row in batch]
 
 
-# The stages: each holds what is costly to open, and calls functions that are tested elsewhere. What goes wrong
+# The stages: a class holds what is costly to open; all call functions that are tested elsewhere. What goes wrong
 # with one row is caught here, once, and travels on as the row's failure.
 
 
-class SplitFilms:
+def split_film(row: Row, settings: Settings) -> list[Row]:
     """1 film -> its chunks that need work."""
-
-    def __init__(self, config: Config) -> None:
-        self.settings = indexing.settings(config)
-
-    def __call__(self, row: Row) -> list[Row]:
-        film: Film = row["film"]
-        try:
-            chunks = indexing.split(film, self.settings)
-        except Exception as error:  # noqa: BLE001 - the row boundary
-            chunks = [Chunk(film, FILM).fail("probe", error)]
-        return [{"chunk": chunk} for chunk in chunks]
+    film: Film = row["film"]
+    try:
+        chunks = indexing.split(film, settings)
+    except Exception as error:  # noqa: BLE001 - the row boundary
+        chunks = [Chunk(film, FILM).fail("probe", error)]
+    return [{"chunk": chunk} for chunk in chunks]
 
 
 class SampleFrames:

@@ -1,14 +1,20 @@
 """What the jobs need of Ray: a cluster to run on, pools of actors, lines that are read while a job runs."""
 
+import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 import ray
 import ray.data
 from loupe.config import Actors
 from ray._private import ray_constants
+
+DEATHS = 3
+"""Of an actor, before the job ends."""
 
 
 def connect_ray() -> None:
@@ -19,13 +25,23 @@ def connect_ray() -> None:
         ray_constants.ENABLE_RAY_CLUSTER = False  # and this process, which read it when it imported Ray
         with warnings.catch_warnings():  # Ray forks only to start programs: nothing of Lance runs in the fork
             warnings.filterwarnings("ignore", message=".*fork")
-            ray.init(include_dashboard=False, log_to_driver=False)
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    quieten_plans()
     data = ray.data.DataContext.get_current()
     data.actor_init_retry_on_errors = True  # an engine that fails to boot is tried again,
-    data.actor_init_max_retries = 3  # and not for ever
-    data.max_consecutive_actor_init_deaths = 3
+    data.actor_init_max_retries = DEATHS  # and not for ever
+    data.max_consecutive_actor_init_deaths = DEATHS
     data.enable_progress_bars = sys.stderr.isatty()
+    data.enable_fallback_to_arrow_object_ext_type = True  # rows hold objects of Python: without a warning
     data.issue_detectors_config.detectors = []  # their advice is printed over the job's own lines
+
+
+def quieten_plans() -> None:
+    """Keep Ray Data's plans and its advice about progress bars in its file, and off the terminal."""
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.name == "console":
+            handler.setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
 
 
 def pool(stage: Actors, *arguments: Any) -> dict[str, Any]:
@@ -38,6 +54,11 @@ def pool(stage: Actors, *arguments: Any) -> dict[str, Any]:
     }
 
 
+def tasks(stage: Actors) -> dict[str, Any]:
+    """Arguments of a Ray Data stage that is a function and holds nothing open."""
+    return {"num_cpus": stage.cpus, "compute": ray.data.TaskPoolStrategy(size=stage.actors_max)}
+
+
 def async_pool(stage: Actors, in_flight: int, *arguments: Any) -> dict[str, Any]:
     """The same for a stage whose actors work on so many rows at a time."""
     compute = ray.data.ActorPoolStrategy(
@@ -47,6 +68,34 @@ def async_pool(stage: Actors, in_flight: int, *arguments: Any) -> dict[str, Any]
         max_concurrent_calls_per_actor=in_flight,
     )
     return pool(stage, *arguments) | {"compute": compute}
+
+
+class LatePool:
+    """Actors for rows that come last of all, opened while other work goes on: that takes as long as loading a model.
+
+    Each actor works on `in_flight` rows at a time. One that dies is opened anew, and its rows are given to it again.
+    """
+
+    def __init__(self, kind: type, stage: Actors, in_flight: int, *arguments: Any) -> None:
+        options = {"max_restarts": DEATHS, "max_task_retries": DEATHS, "max_concurrency": in_flight}
+        self._kind = ray.remote(num_cpus=stage.cpus, num_gpus=stage.gpus or None, **options)(kind)
+        self._count = stage.actors_max
+        self._arguments = arguments
+        self._actors: list[Any] = []
+
+    def open(self) -> None:
+        """Begin to open the actors, and do not wait for them. Once is enough."""
+        if not self._actors:
+            self._actors = [self._kind.remote(*self._arguments) for _ in range(self._count)]
+
+    def map(self, rows: Sequence[Any], batch_size: int) -> Iterator[list[Any]]:
+        """What the actors make of rows, so many at a time, in any order. Raises what an actor raises while it opens."""
+        if rows:
+            self.open()
+        waiting = [actor.__call__.remote(row) for actor, row in zip(cycle(self._actors), rows, strict=False)]
+        while waiting:
+            done, waiting = ray.wait(waiting, num_returns=min(batch_size, len(waiting)))
+            yield ray.get(done)
 
 
 def say(line: str) -> None:

@@ -213,7 +213,8 @@ class Stages(Section):
     describe: Stage = Stage(cpus=1, chunks_in_flight=4)
     store: Stage = Stage(cpus=0.5, chunks_in_flight=16)
     finish: Stage = Stage(cpus=0.25, chunks_in_flight=16)
-    """A film's summary and logs, once its chunks are stored. Its actors are opened while chunks are on their way."""
+    """A film's summary and logs, once its chunks are stored. Its `actors_max` actors are opened while chunks are on
+    their way, and hold their share until the job ends: a GPU only where it is said here."""
 
 
 class Toytown(Section):

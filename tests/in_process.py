@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs import index_library
-from jobs.index_library import DescribeChunks, FinishFilms, SampleFrames, SplitFilms, StoreChunks
+from jobs.index_library import DescribeChunks, FinishFilms, SampleFrames, StoreChunks, split_film
 from loupe.committing import Stored
 from loupe.config import Config
 from loupe.finishing import Finished
@@ -20,13 +20,11 @@ def index(config: Config, before_commit: BeforeCommit = nothing, *, prune: bool 
 
 def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
     config = settings.config
-    split, sample, describe, store = (
-        stage(config) for stage in (SplitFilms, SampleFrames, DescribeChunks, StoreChunks)
-    )
+    sample, describe, store = (stage(config) for stage in (SampleFrames, DescribeChunks, StoreChunks))
 
     def described() -> Iterator[Any]:
         for film in films:
-            for row in split({"film": film}):
+            for row in split_film({"film": film}, settings):
                 yield asyncio.run(describe(sample(row)))["chunk"]
 
     waiting = []

@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 
-def worker_of(cluster: dict[str, str], title: str) -> psutil.Process:
-    """A worker of this cluster with this in its title: other clusters may run on this machine."""
+def find_worker(cluster: dict[str, str], title: str) -> psutil.Process | None:
+    """A worker of this cluster with this in its title, if there is one: other clusters may run on this machine."""
     for raylet in psutil.process_iter(["name", "cmdline"]):
         arguments = raylet.info["cmdline"] or ()
         if raylet.info["name"] == "raylet" and any(cluster["RAY_ADDRESS"] in argument for argument in arguments):
@@ -15,4 +15,12 @@ def worker_of(cluster: dict[str, str], title: str) -> psutil.Process:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     if any(title in argument for argument in worker.cmdline()):
                         return worker
-    pytest.fail(f"no worker is {title}")
+    return None
+
+
+def worker_of(cluster: dict[str, str], title: str) -> psutil.Process:
+    """The same where there must be one."""
+    worker = find_worker(cluster, title)
+    if worker is None:
+        pytest.fail(f"no worker is {title}")
+    return worker

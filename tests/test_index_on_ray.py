@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -15,12 +17,12 @@ from loupe.library import Library
 from tests.in_process import index
 from tests.index_run import SCRIPTED, config
 from tests.index_scene import film, rows, small_library
-from tests.ray_scene import worker_of
+from tests.ray_scene import find_worker, worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parent.parent
-SAMPLING = "MapWorker(Map(SampleFrames))"
-"""In the title of a worker process of the stage that decodes."""
+SAMPLING, FINISHING = "MapWorker(Map(SampleFrames))", "FinishFilms"
+"""In the titles of worker processes: of the stage that decodes, and of the one that finishes films."""
 
 
 @pytest.fixture(scope="module")
@@ -68,25 +70,35 @@ def test_kill_9_of_the_driver_before_and_after_the_markers_and_a_submitted_job_t
     assert rows(database) == whole
 
 
-def test_a_decoding_worker_that_is_killed_costs_nothing(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_workers_that_are_killed_cost_nothing(cluster: dict[str, str], tmp_path: Path) -> None:
     long, database, expected = tmp_path / "films", str(tmp_path / "database"), str(tmp_path / "expected")
     film(long / "long.mp4", 50)
     index(config(str(long), expected, fps=10.0))
     process = start(long, database, cluster, "--set", "fps=10.0")
-    wait_for_markers(process, database)
-    victim = worker_of(cluster, SAMPLING)
-    victim.kill()
-    assert victim.wait(timeout=30) != 0
-    assert len(Library.open(database).chunk_markers()) < 25  # it died with work left
+    wait_until(process, lambda: markers(database))
+    kill(worker_of(cluster, SAMPLING))
+    assert len(markers(database)) < 25  # it died with work left
+    kill(wait_until(process, lambda: find_worker(cluster, FINISHING)))
     assert outcome(process)["exit_code"] == 0
     assert rows(database) == rows(expected)
 
 
-def wait_for_markers(process: subprocess.Popen[str], database: str) -> None:
-    """Wait until the run has committed its first chunks."""
+def kill(worker: psutil.Process) -> None:
+    """Kill a worker, and see it die."""
+    worker.kill()
+    assert worker.wait(timeout=30) != 0
+
+
+def markers(database: str) -> dict[Any, Any]:
+    """Of the chunks that are committed by now."""
+    library = Library.open_if_there(database)
+    return library.chunk_markers() if library else {}
+
+
+def wait_until(process: subprocess.Popen[str], found: Callable[[], Any]) -> Any:
+    """Wait until something is there, and give it, while a run goes on."""
     while process.poll() is None:
-        library = Library.open_if_there(database)
-        if library and library.chunk_markers():
-            return
+        if value := found():
+            return value
         time.sleep(0.05)
-    pytest.fail(f"the run ended before it committed anything: {process.communicate()[0][-3000:]}")
+    pytest.fail(f"the run ended before it was there: {process.communicate()[0][-3000:]}")
