@@ -1,0 +1,300 @@
+"""Lessons of the policy `active_perception` on toytown: what an oracle did that explored films by itself.
+
+`python -m loupe.training.toytown_looks OUT --films 8 --minutes 5 --seed 1` writes them as toytown_lessons writes those
+of the other roles, with a report of how many questions the oracle answered right. Their role is `looker`.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from loupe.agent import view
+from loupe.agent.films import Film as KnownFilm
+from loupe.agent.footage import FilmFile
+from loupe.agent.loop import rollout
+from loupe.agent.policies import find_policy
+from loupe.agent.scene import Desk
+from loupe.benchmarks.toytown.facts import Facts
+from loupe.benchmarks.toytown.questions import draw_questions
+from loupe.benchmarks.toytown.screenplay import Film
+from loupe.benchmarks.toytown.truth import truth_of
+from loupe.benchmarks.toytown.writing import write_film
+from loupe.config import Config, Looking, ScriptedModel, load
+from loupe.engines.protocol import ChatRequest, Reply
+from loupe.engines.speech import Spoken
+from loupe.library import StoredFrame
+from loupe.media import Sound
+from loupe.scoring.answers import is_right
+from loupe.training.toytown_lessons import DEMO, Rolled, real, report
+from loupe.training.toytown_lessons_library import PICTURE
+from loupe.training.toytown_lessons_tables import FrameRef, Lesson, write_lessons
+from loupe.training.toytown_looks_kinds import plan_of
+from loupe.training.toytown_looks_plans import FRAMES, LISTEN
+from loupe.training.toytown_looks_prompts import OFF, Explored, file_of, percept_of
+from loupe.training.toytown_oracle import LAST, SURE, UNSURE, is_step, reply, said
+from loupe.training.toytown_oracle_prompts import text_of
+from loupe.training.toytown_oracle_steps import Step
+from loupe.training.toytown_tasks import HELD_OUT
+from schemas.messages import Message
+from schemas.questions import UNANSWERABLE, Question
+from schemas.traces import Trace
+
+ROLE = "looker"
+POLICY = "active_perception"
+
+
+# --- the oracle -------------------------------------------------------------------------------------------------------
+
+
+def right_turn(messages: Sequence[Message], film: Film) -> str:
+    """What is to be said to a prompt about a film. Raises ValueError for a prompt that cannot be followed."""
+    step, note = next_step(Explored.of(messages), film)
+    if text_of(messages[-1]).endswith(LAST) and step.tool != "answer":
+        step = Step("answer", {"content": UNANSWERABLE, "evidence_times": []}, step.read, "Answer.", UNSURE)
+    return said(step, note)
+
+
+def next_step(seen: Explored, film: Film) -> tuple[Step, str]:
+    """The step of the plan that comes next, and what is noted of the percept before: turns off the plan are passed."""
+    plan = plan_of(seen)
+    step, note = next(plan), ""
+    for turn in seen.done:
+        if turn.noted == OFF or (turn.action is not None and not is_step(turn.action, step)):
+            note = OFF
+            continue
+        if turn.noted is not None:
+            note = turn.noted
+        elif turn.action is not None:
+            note = step.read(percept_of(film, turn.action, turn.result)) if step.tool != "answer" else OFF
+        step = plan.send(note)
+    return step, note
+
+
+class Looker:
+    """Takes the right turn, or with a probability of `errs` a wrong one: it knows what the pictures show."""
+
+    def __init__(self, film: Film, rng: np.random.Generator, errs: float) -> None:
+        self.film, self.rng, self.errs = film, rng, errs
+
+    async def chat(self, request: ChatRequest) -> Reply:
+        """The next turn."""
+        if text_of(request.messages[-1]).endswith(LAST) or self.rng.random() >= self.errs:
+            return reply(right_turn(request.messages, self.film))
+        seen = Explored.of(request.messages)
+        step, note = next_step(seen, self.film)
+        return reply(said(self._mistake(seen, step), note))
+
+    def _mistake(self, seen: Explored, step: Step) -> Step:
+        """Past the end, too many frames, the wrong time, the same again, or an answer that comes too soon."""
+        kind = int(self.rng.integers(5))
+        start = float(self.rng.integers(int(seen.seconds)))
+        if kind == 0:
+            return _look(start, seen.seconds + 30.0, FRAMES)
+        if kind == 1:
+            return _look(start, seen.seconds, 2 * FRAMES)
+        if kind == 2 or not seen.done or step.tool == "answer":
+            return _look(start, min(start + 20.0, seen.seconds), 3)
+        last = seen.done[-1].action
+        if kind == 3 and last is not None and last["tool"] != "answer":
+            arguments = {name: value for name, value in last.items() if name != "tool"}
+            return Step(last["tool"], arguments, step.read, step.thought)
+        content = seen.options[int(self.rng.integers(len(seen.options)))] if seen.options else UNANSWERABLE
+        return Step("answer", {"content": content, "evidence_times": []}, step.read, "Answer.", SURE / 2)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _look(start: float, end: float, frames: int) -> Step:
+    return Step("look", {"start": start, "end": end, "frames": frames}, lambda told: OFF, "Look.")
+
+
+# --- a film that nobody encoded ---------------------------------------------------------------------------------------
+
+
+class DrawnFootage:
+    """Frames of a film as places in it, and sound as a stretch of it: whoever asks knows the film."""
+
+    def frames(self, file: FilmFile, times_ms: Sequence[int]) -> list[StoredFrame]:
+        """One small picture for all."""
+        return [StoredFrame(ts_ms, ts_ms, PICTURE) for ts_ms in sorted(set(times_ms))]
+
+    def sound(self, file: FilmFile, start_ms: int, end_ms: int) -> Sound:
+        """The times themselves, as samples."""
+        return np.array([start_ms, end_ms], np.float32)
+
+    def lineage(self, file: FilmFile) -> str:
+        return file.uri
+
+
+@dataclass(frozen=True)
+class Ears:
+    """Knows what is said in a film; now and then it mishears a word."""
+
+    film: Film
+    rng: np.random.Generator
+    mishears: float
+
+    def lines(self, sound: Sound) -> list[Spoken]:
+        """The lines of a stretch, those at its edges in part."""
+        start, end = (round(float(edge)) for edge in sound)
+        lines = [self._part(line.start_ms, line.end_ms, line.text, start, end) for line in self.film.lines]
+        return [line for line in lines if line.text]
+
+    def _part(self, first: int, last: int, text: str, start: int, end: int) -> Spoken:
+        words = text.split()
+        at = [first + (last - first) * (2 * index + 1) // (2 * len(words)) for index in range(len(words))]
+        kept = [word for word, ms in zip(words, at, strict=True) if start <= ms < end]
+        told = [word if self.rng.random() >= self.mishears else word[::-1] for word in kept]
+        return Spoken(max(first, start), min(last, end), " ".join(told))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One film, of which nothing is known but its file."""
+
+    film: Film
+
+    async def get(self, video: str) -> KnownFilm:
+        times = tuple(range(0, self.film.duration_ms, 1000))
+        file = file_of(self.film)
+        return KnownFilm(
+            video, self.film.duration_ms, "", (), (), times, {}, decoded_from=file.uri, lineage=file.uri, file=file
+        )
+
+
+class ToytownDesk(Desk):
+    """A desk at which a drawn film is looked at and listened to."""
+
+    def __init__(self, film: Film, looker: Looker, ears: Ears, config: Config) -> None:
+        super().__init__(None, None, {"oracle": looker}, config, run="lessons")
+        self.film, self.ears = film, ears
+
+    @cached_property
+    def films(self) -> Shelf:
+        return Shelf(self.film)
+
+    @cached_property
+    def footage(self) -> DrawnFootage:
+        return DrawnFootage()
+
+    async def hear(self, sound: Sound, start_ms: int) -> list[Spoken]:
+        return self.ears.lines(sound)
+
+
+# --- lessons ----------------------------------------------------------------------------------------------------------
+
+
+def looker_config() -> Config:
+    """The demo's config, with an oracle that looks as the tiny model may."""
+    demo = load(DEMO)
+    looking = Looking(frames=FRAMES, listen_seconds=LISTEN, watch_seconds=60)
+    return demo.model_copy(
+        update={
+            "models": {"oracle": ScriptedModel(engine="scripted")},
+            "roles": {"vlm": "oracle", "transcriber": "oracle"},
+            "answer": demo.answer.model_copy(update={"looking": looking}),
+        }
+    )
+
+
+def rollouts(
+    seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, mishears: float = 0.03
+) -> Iterator[Rolled]:
+    """Every rollout of so many films; those that ended wrong have no lessons. Raises ValueError for held-out seeds."""
+    if seed >= HELD_OUT:
+        raise ValueError(f"seeds from {HELD_OUT} on are never trained on, and {seed} is one of them")
+    config = looker_config()
+    for index in range(films):
+        yield from of_film(seed, index, minutes, questions, config, errs=errs, mishears=mishears)
+
+
+def of_film(
+    seed: int, index: int, minutes: float, count: int, config: Config, *, errs: float, mishears: float
+) -> list[Rolled]:
+    """The rollouts of one film."""
+    film, rng = write_film(seed, index, minutes), np.random.default_rng((seed, index, 2))
+    questions = draw_questions(Facts(truth_of(film)), f"{film.name}.mp4", np.random.default_rng((seed, index)), count)
+    desk = ToytownDesk(film, Looker(film, rng, errs), Ears(film, rng, mishears), config)
+    traces = asyncio.run(_play(desk, questions))
+    where = (seed, index, minutes)
+    return [_rolled(one, trace, film, where) for one, trace in zip(questions, traces, strict=True)]
+
+
+async def _play(desk: Desk, questions: Sequence[Question]) -> list[Trace]:
+    """One after the other: what is drawn at random does not depend on who is quicker."""
+    return [await rollout(desk, find_policy(POLICY), question) for question in questions]
+
+
+def _rolled(question: Question, trace: Trace, film: Film, where: tuple[int, int, float]) -> Rolled:
+    assert question.answer is not None
+    right = is_right(question.answer_type, trace.answer, question.answer)
+    return Rolled(question, trace, right, True, tuple(_lessons(question, trace, film, where)) if right else ())
+
+
+def _lessons(question: Question, trace: Trace, film: Film, where: tuple[int, int, float]) -> Iterator[Lesson]:
+    for turn in trace.turns:
+        shown = view.prompt_of(trace, turn.index)
+        messages = real(shown)
+        media = [part.media for message in shown for part in message.parts if part.media]
+        yield Lesson(
+            role=ROLE,
+            messages=messages,
+            target=turn.call.said,
+            frames=tuple(FrameRef(*where, one.ts_ms) for one in media),
+            is_lesson=turn.call.said == right_turn(messages, film),
+            question_id=question.question_id,
+            capability=question.capability,
+            turn=turn.index,
+        )
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which lessons to write."""
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder to write to: a Parquet file a film, and report.json."""
+    films: int = 8
+    """How many films."""
+    minutes: float = 5
+    """How long each is."""
+    seed: int = 1
+    """What films, questions and mistakes are drawn from."""
+    questions: int = 40
+    """Questions a film, at most."""
+    errs: float = 0.15
+    """How often a turn is a mistake."""
+    mishears: float = 0.03
+    """Share of spoken words that are misheard."""
+
+
+def main(settings: Settings) -> None:
+    settings.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    rolled: list[Rolled] = []
+    config = looker_config()
+    for index in range(settings.films):
+        amounts = {"errs": settings.errs, "mishears": settings.mishears}
+        of_one = of_film(settings.seed, index, settings.minutes, settings.questions, config, **amounts)
+        write_lessons(settings.out / f"looks-{index:05}.parquet", (one for each in of_one for one in each.lessons))
+        rolled += of_one
+    told: dict[str, Any] = report(rolled, time.monotonic() - began)
+    (settings.out / "report.json").write_text(json.dumps(told, indent=2))
+    sys.stdout.write(json.dumps(told, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

@@ -1,0 +1,406 @@
+"""How each kind of question about toytown is answered by looking and listening."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+
+from loupe.benchmarks.toytown.questions import TEMPLATES
+from loupe.training.toytown_looks_plans import (
+    Read,
+    all_of,
+    apart,
+    at,
+    beside,
+    closer,
+    counts,
+    firsts,
+    hearings,
+    in_scene,
+    look,
+    run_of,
+    scans,
+    scene_of,
+    shown_in,
+    sign_and_place,
+    sign_while,
+    taker,
+    until_found,
+    watch,
+)
+from loupe.training.toytown_looks_prompts import Explored
+from loupe.training.toytown_oracle_heard import in_digits, spoken
+from loupe.training.toytown_oracle_plans import place_of
+from loupe.training.toytown_oracle_steps import (
+    ACTIONS,
+    EVENT_GAP,
+    HAS,
+    Names,
+    Part,
+    Plan,
+    Step,
+    answer,
+    as_spans,
+    give,
+    is_none,
+    matched,
+    spans_in,
+    where,
+)
+from schemas.questions import UNANSWERABLE
+
+
+def who(names: Names, seen: Explored) -> Plan:
+    act = ACTIONS[names["does"]]
+    note = yield from in_scene(names["sign"], seen, matched(rf"\w+ person {act}", act))
+    yield from give(note, note.split()[0])
+
+
+def wears(names: Names, seen: Explored) -> Plan:
+    note = yield from _person(names["colour"], seen)
+    yield from give(note, " ".join(note.split()[4:-1]))
+
+
+def shape(names: Names, seen: Explored) -> Plan:
+    note = yield from _person(names["colour"], seen)
+    yield from give(note, note.split()[1])
+
+
+def _person(colour: str, seen: Explored) -> Part:
+    """Notes what somebody looks like: `red round person with top hat 30.0`."""
+    read = matched(rf"\b{colour} \w+ person with [^;,]+", f"{colour} person")
+    return (yield from until_found(scans(seen, read)))
+
+
+def holds(names: Names, seen: Explored) -> Plan:
+    who = f"{names['colour']} person"
+    read = matched(rf"{who} (?:holds|picks up|drops|hands over) (?:{'|'.join(seen.options)})", who)
+    note = yield from in_scene(names["sign"], seen, read)
+    yield from give(note, next((option for option in seen.options if re.search(rf"\b{option}\b", note)), ""))
+
+
+def does(names: Names, seen: Explored) -> Plan:
+    who = f"{names['colour']} person"
+    acts = {ACTIONS[option]: option for option in seen.options}
+    note = yield from in_scene(names["sign"], seen, matched(rf"{who} (?:{'|'.join(acts)})", who))
+    yield from give(note, next((option for act, option in acts.items() if act in note), ""))
+
+
+def handed(names: Names, seen: Explored) -> Plan:
+    thing = names["thing"]
+    scene = yield from scene_of(names["sign"], seen)
+    if scene is None:
+        yield answer(UNANSWERABLE, [])
+        return
+    place, start, end = scene
+    giver = ""
+    for step in closer(seen, start, end, at(place, taker(thing))):
+        if giver:
+            has = at(place, matched(rf"(?<!\w)(?!{giver} )\w+ person (?:holds|drops) {thing}", thing))
+            note = yield look(step.arguments["start"], step.arguments["end"], step.arguments["frames"], has)
+        else:
+            note = yield step
+        if is_none(note):
+            continue
+        if spans_in(note):
+            yield from give(note, note.split()[0])
+            return
+        giver = note.split()[0]
+    yield answer(UNANSWERABLE, [])
+
+
+def word(names: Names, seen: Explored) -> Plan:
+    """Every time that the film is in the place is looked at, until the thing happens there."""
+    place = place_of(names)
+    doing = f"{names['colour']} person {ACTIONS[names['does']]}"
+    for step in scans(seen, run_of(place, 0)):
+        note = yield step
+        for start, end in [] if is_none(note) else spans_in(note):
+            window = closer(seen, start - apart(seen) + 1, max(end, start + apart(seen)), sign_while(place, doing))
+            found = yield from until_found(window)
+            if not is_none(found):
+                yield from give(found, found.split()[0])
+                return
+    yield answer(UNANSWERABLE, [])
+
+
+def when_sign(names: Names, seen: Explored) -> Plan:
+    """Found from afar, then both ends are looked at closely."""
+    sign, step = names["sign"], apart(seen)
+    steps = scans(seen, run_of(sign, 1))
+    note = yield from until_found(steps)
+    if is_none(note):
+        yield from give(note, "")
+        return
+    start, end = spans_in(note)[0]
+    more = next(steps, None)
+    if more and more.arguments["start"] - end <= step:  # it lasts to the end of what was looked at
+        note = yield more
+        end = spans_in(note)[0][1] if not is_none(note) else more.arguments["start"]
+    begins = yield look(max(0.0, start - step), start, 11, run_of(sign, 1))
+    ends = yield look(max(start, end - step), min(end, seen.seconds), 11, run_of(sign, 1))
+    if not is_none(begins):
+        start = spans_in(begins)[0][0]
+    if not is_none(ends):
+        end = spans_in(ends)[-1][1]
+    yield from give(f"{sign} {start:.1f}", as_spans([(start, end)]))
+
+
+def when_place(names: Names, seen: Explored) -> Plan:
+    notes = yield from all_of(scans(seen, run_of(place_of(names), 0)))
+    spans: list[tuple[float, float]] = []
+    for start, end in (span for note in notes if not is_none(note) for span in spans_in(note)):
+        if spans and start - spans[-1][1] <= apart(seen):
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
+
+
+def when_event(names: Names, seen: Explored) -> Plan:
+    """Found frame by second, then looked at four times as closely."""
+    doing = f"{names['colour']} person {ACTIONS[names['does']]}"
+    note = yield from in_scene(names["sign"], seen, where(doing, doing, EVENT_GAP))
+    if is_none(note):
+        yield from give(note, "")
+        return
+    start, end = spans_in(note)[0][0], spans_in(note)[-1][1]
+    note = yield look(max(0.0, start - 1), min(end + 1, seen.seconds), 12, where(doing, doing, EVENT_GAP))
+    yield from give(note, as_spans(spans_in(note)))
+
+
+def last_has(names: Names, seen: Explored) -> Plan:
+    """The end of the scene first, then what is before it."""
+    thing = names["thing"]
+    scene = yield from scene_of(names["sign"], seen)
+    if scene is None:
+        yield answer(UNANSWERABLE, [])
+        return
+    place, start, end = scene
+    read = at(place, matched(rf"\w+ person {HAS} {thing}", thing, last=True))
+    for step in reversed(list(closer(seen, start, end, read))):
+        note = yield step
+        if not is_none(note):
+            yield from give(note, note.split()[0])
+            return
+    yield answer(UNANSWERABLE, [])
+
+
+def never_with(names: Names, seen: Explored) -> Plan:
+    found = yield from _met(seen, beside(names["colour"], seen.options))
+    yield from _the_rest(seen.options, found)
+
+
+def never_shown(names: Names, seen: Explored) -> Plan:
+    found = yield from _met(seen, firsts(seen.options, 1))
+    yield from _the_rest(seen.options, found)
+
+
+def _met(seen: Explored, read: Read) -> Generator[Step, str, dict[str, float]]:
+    """When each of the options was met first; a scan that ends once all but one were."""
+    found: dict[str, float] = {}
+    for step in scans(seen, read):
+        found = {**_firsts_in((yield step)), **found}
+        if len(found) >= len(seen.options) - 1:
+            break
+    return found
+
+
+def _firsts_in(note: str) -> dict[str, float]:
+    return {name: float(start) for name, start in re.findall(r"(\w+) (\d+\.\d)", "" if is_none(note) else note)}
+
+
+def _the_rest(options: Sequence[str], found: dict[str, float]) -> Plan:
+    left = [option for option in options if option not in found]
+    yield answer(left[0] if left else UNANSWERABLE, list(found.values())[:4])
+
+
+def first_sign(names: Names, seen: Explored) -> Plan:
+    note = yield from until_found(scans(seen, firsts(seen.options, 1)))
+    first = min(_firsts_in(note).items(), key=lambda each: each[1], default=("", 0.0))
+    yield from give(note, first[0])
+
+
+def order(names: Names, seen: Explored) -> Plan:
+    asked = seen.options[0].split(", ")
+    found: dict[str, float] = {}
+    for step in scans(seen, firsts(asked, 0)):
+        found = {**_firsts_in((yield step)), **found}
+        if len(found) == len(asked):
+            break
+    shown = ", ".join(sorted(asked, key=lambda place: found.get(place, seen.seconds)))
+    yield answer(shown if shown in seen.options else UNANSWERABLE, sorted(found.values())[:4])
+
+
+def longest_place(names: Names, seen: Explored) -> Plan:
+    yield from _longest(seen, r"^{0};")
+
+
+def longest_person(names: Names, seen: Explored) -> Plan:
+    yield from _longest(seen, r"\b{0} \w+ person with")
+
+
+def _longest(seen: Explored, pattern: str) -> Plan:
+    total: Counter[str] = Counter()
+    for step in scans(seen, counts(total, seen.options, pattern)):
+        note = yield step
+        total.update({name: int(count) - total[name] for name, count in re.findall(r"(\w+) (\d+)", note)})
+    yield answer(max(seen.options, key=lambda option: total[option]), [])
+
+
+def count_signs(names: Names, seen: Explored) -> Plan:
+    first = yield from until_found(scans(seen, sign_and_place(names["sign"])))
+    last = first if is_none(first) else (yield from until_found(scans(seen, sign_and_place(names["until"]))))
+    yield from _count(first, last, names, seen)
+
+
+def count_places(names: Names, seen: Explored) -> Plan:
+    first = yield from until_found(scans(seen, run_of(place_of(names), 0)))
+    last = first if is_none(first) else (yield from until_found(scans(seen, run_of(place_of(names, "until"), 0))))
+    yield from _count(first, last, names, seen)
+
+
+def _count(first: str, last: str, names: Names, seen: Explored) -> Plan:
+    if is_none(first) or is_none(last) or spans_in(first)[0][0] >= spans_in(last)[0][0]:
+        yield answer(UNANSWERABLE, [])
+        return
+    act = ACTIONS[names["does"]]
+    window = closer(seen, spans_in(first)[0][0], spans_in(last)[0][0], where(rf"person {act}", act, EVENT_GAP))
+    notes = yield from all_of(window)
+    starts = [start for note in notes if not is_none(note) for start, _ in spans_in(note)]
+    yield answer(str(len(starts)) if starts else UNANSWERABLE, starts[:4])
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def heard(seen: Explored, pattern: str, name: str) -> Part:
+    """Notes what the first line of a form says: `costs seven coins 47.0-49.0`."""
+    return (yield from until_found(hearings(seen, matched(pattern, name))))
+
+
+def price(names: Names, seen: Explored) -> Plan:
+    note = yield from heard(seen, rf"{names['thing']} costs \w+", names["thing"])
+    yield from give(note, in_digits(note))
+
+
+def own_number(names: Names, seen: Explored) -> Plan:
+    note = yield from heard(seen, rf"{names['colour']} person and my number is \w+", "number")
+    yield from give(note, in_digits(note))
+
+
+def wish(names: Names, seen: Explored) -> Plan:
+    note = yield from heard(seen, rf"{names['colour']} person and i want the \w+", "wish")
+    yield from give(note, "" if is_none(note) else note.split()[-2])
+
+
+def origin(names: Names, seen: Explored) -> Plan:
+    note = yield from heard(seen, rf"{names['colour']} person and i come from the \w+", "place")
+    yield from give(note, "" if is_none(note) else note.split()[-2])
+
+
+def hat_of_number(names: Names, seen: Explored) -> Plan:
+    note = yield from heard(seen, rf"\w+ person and my number is {names['number']}\b", "number")
+    if is_none(note):
+        yield from give(note, "")
+    else:
+        yield from wears({"colour": note.split()[0]}, seen)
+
+
+def place_when_said(names: Names, seen: Explored) -> Plan:
+    yield from _shown_when_heard(seen, rf"\b{names['brand'].lower()}\b", names["brand"], 0)
+
+
+def sign_when_price(names: Names, seen: Explored) -> Plan:
+    yield from _shown_when_heard(seen, rf"{names['thing']} costs", names["thing"], 1)
+
+
+def _shown_when_heard(seen: Explored, pattern: str, name: str, number: int) -> Plan:
+    note = yield from heard(seen, pattern, name)
+    if is_none(note):
+        yield from give(note, "")
+        return
+    start, end = spans_in(note)[0]
+    shown = yield watch(start, min(end, seen.seconds), shown_in(number))
+    yield from give(shown, "" if is_none(shown) else shown.split()[0])
+
+
+def seen_unsaid(names: Names, seen: Explored) -> Plan:
+    said = yield from _brands_said(seen)
+    left = [option for option in seen.options if option not in said]
+    note = (yield from until_found(scans(seen, firsts(left, 1)))) if left else "none: sign"
+    yield from give(note, next(iter(_firsts_in(note)), ""))
+
+
+def said_unseen(names: Names, seen: Explored) -> Plan:
+    said = yield from _brands_said(seen)
+    left = [option for option in seen.options if option in said]
+    for step in scans(seen, firsts(left, 1)) if len(left) > 1 else ():
+        shown = _firsts_in((yield step))
+        left = [option for option in left if option not in shown]
+        if len(left) == 1:
+            break
+    yield answer(left[0] if left else UNANSWERABLE, [said[option] for option in left][:4])
+
+
+def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
+    notes = yield from all_of(hearings(seen, spoken(seen.options)))
+    return {name: start for note in reversed(notes) for name, start in _firsts_in(note).items()}
+
+
+def when_said(names: Names, seen: Explored) -> Plan:
+    brand = names["brand"]
+    notes = yield from all_of(hearings(seen, where(rf"(?i)\b{brand}\b", brand, 0.0)))
+    spans = sorted({span for note in notes if not is_none(note) for span in spans_in(note)})
+    yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
+
+
+PLANS: dict[str, Callable[[Names, Explored], Plan]] = {
+    "In which order": order,
+    "What colour is the person who": who,
+    "What is on the head of the {colour}": wears,
+    "Which shape is": shape,
+    "What does the {colour} person hold": holds,
+    "Which of these does the": does,
+    "Who is handed": handed,
+    "Which of these signs is shown first": first_sign,
+    "Which word is on the sign when": word,
+    "Which of these words is on no sign": never_shown,
+    "When is the sign": when_sign,
+    "When is the film": when_place,
+    "When is it, in the scene": when_event,
+    "Who has the {thing} when": last_has,
+    "Which of these people is in no scene": never_with,
+    "How often does it happen, after the film": count_places,
+    "How often does it happen, after the sign": count_signs,
+    "In which of these places": longest_place,
+    "Which of these people is in the picture": longest_person,
+    "How many coins": price,
+    "Which number does": own_number,
+    "Which thing does": wish,
+    "Which place does the {colour}": origin,
+    "What is on the head of the person whose": hat_of_number,
+    "Which place does the film show": place_when_said,
+    "Which sign can be read": sign_when_price,
+    "Which of these brands is seen": seen_unsaid,
+    "Which of these brands is spoken": said_unseen,
+    "When is the brand": when_said,
+}
+"""By how the wording of a template begins."""
+
+
+def plan_of(seen: Explored) -> Plan:
+    """The plan of a prompt's question. Raises ValueError for a question of no kind."""
+    for template in TEMPLATES:
+        if match := template.pattern.fullmatch(seen.question):
+            begins = next(begin for begin in PLANS if template.wording.startswith(begin))
+            return _to_the_end(PLANS[begins](match.groupdict(), seen))
+    raise ValueError(f"no kind of question reads: {seen.question}")
+
+
+def _to_the_end(plan: Plan) -> Plan:
+    """The plan, and its answer again and again where that was refused."""
+    step = next(plan)
+    while step.tool != "answer":
+        step = plan.send((yield step))
+    while True:
+        yield step

@@ -1,0 +1,113 @@
+"""Lessons in looking and listening: an oracle that explores drawn films through the real loop."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from loupe.agent import view
+from loupe.agent.policies.active_perception import TOOLS
+from loupe.agent.policy import ANSWER
+from loupe.agent.tool import parse_turn
+from loupe.benchmarks.toytown.questions import TEMPLATES
+from loupe.benchmarks.toytown.writing import write_film
+from loupe.engines.protocol import Reply
+from loupe.training.toytown_lessons import Rolled, real
+from loupe.training.toytown_lessons_tables import Lesson
+from loupe.training.toytown_looks import ROLE, right_turn, rollouts
+from loupe.training.toytown_looks_kinds import PLANS
+from loupe.training.toytown_looks_plans import FRAMES, run_of, sign_and_place
+from loupe.training.toytown_looks_prompts import OFF, Explored, percept_of
+from loupe.training.toytown_tasks import HELD_OUT
+from schemas.messages import Image, Usage
+
+MINUTES = 5
+
+
+@pytest.fixture(scope="module")
+def rolled() -> list[Rolled]:
+    """A film of five minutes; a turn in five is a mistake, and now and then a word is misheard."""
+    return list(rollouts(11, 1, MINUTES, 29, errs=0.2))
+
+
+@pytest.fixture(scope="module")
+def told(rolled: list[Rolled]) -> list[Lesson]:
+    return [lesson for each in rolled for lesson in each.lessons]
+
+
+def test_the_same_seed_gives_the_same_lessons() -> None:
+    def some(seed: int) -> list[Lesson]:
+        return [lesson for each in rollouts(seed, 1, 1, 6) for lesson in each.lessons]
+
+    assert some(3) == some(3) != some(4)
+
+
+def test_held_out_seeds_are_never_trained_on() -> None:
+    with pytest.raises(ValueError, match="never trained on"):
+        next(rollouts(HELD_OUT, 1, 1, 1))
+
+
+def test_every_kind_of_question_has_a_plan() -> None:
+    for template in TEMPLATES:
+        assert sum(template.wording.startswith(begin) for begin in PLANS) == 1, template.wording
+
+
+def test_an_oracle_that_does_not_err_answers_most_questions() -> None:
+    marks = [each.right for each in rollouts(12, 1, MINUTES, 29, errs=0.0, mishears=0.0)]
+    assert sum(marks) / len(marks) >= 0.85
+
+
+def test_what_is_said_is_a_turn_that_the_agent_can_take(told: list[Lesson]) -> None:
+    for lesson in told:
+        last = "Answer now." in str(lesson.messages[-1].content)
+        parse_turn(Reply(lesson.target, Usage(), "stop"), (ANSWER,) if last else TOOLS)
+
+
+def test_a_prompt_is_what_the_agent_was_shown_with_one_percept_at_most(rolled: list[Rolled]) -> None:
+    for each in (each for each in rolled if each.right):
+        assert len(each.lessons) == len(each.trace.turns)
+        for turn, lesson in zip(each.trace.turns, each.lessons, strict=True):
+            assert lesson.role == ROLE
+            assert lesson.messages == real(view.prompt_of(each.trace, turn.index))
+            pictures = [part for message in lesson.messages for part in message.parts() if isinstance(part, Image)]
+            assert len(pictures) == len(lesson.frames) <= FRAMES
+
+
+def test_only_rollouts_with_the_right_answer_are_lessons_and_their_mistakes_are_not(rolled: list[Rolled]) -> None:
+    film = write_film(11, 0, MINUTES)
+    assert not any(each.lessons for each in rolled if not each.right)
+    lessons = [lesson for each in rolled for lesson in each.lessons]
+    assert 0.05 < sum(not lesson.is_lesson for lesson in lessons) / len(lessons) < 0.35
+    for lesson in lessons:
+        assert lesson.is_lesson == (lesson.target == right_turn(lesson.messages, film))
+
+
+def test_after_a_mistake_the_oracle_finds_back(told: list[Lesson]) -> None:
+    mended = [
+        after
+        for before, after in pairwise(told)
+        if before.question_id == after.question_id and not before.is_lesson and after.is_lesson
+    ]
+    assert mended
+    assert {json.loads(lesson.target)["observation"] for lesson in mended} == {OFF}
+
+
+def test_notes_say_what_the_frames_show() -> None:
+    film = write_film(11, 0, MINUTES)
+    scene = next(scene for scene in film.scenes if scene.sign and scene.end_ms - scene.start_ms > 20_000)
+    assert scene.sign is not None
+    middle = (scene.sign.start_ms + scene.end_ms) / 2000
+    seen = percept_of(film, {"tool": "look", "start": middle - 2, "end": middle, "frames": 3}, "Seen.")
+    assert sign_and_place(scene.sign.word)(seen) == (
+        f"{scene.sign.word} {middle - 2:.1f} {scene.place} {middle - 2:.1f}-{middle:.1f}"
+    )
+    assert run_of("nowhere", 0)(seen) == "none: nowhere"
+
+
+def test_notes_of_turns_that_have_gone_are_followed() -> None:
+    """A film so long that its first looks have gone from the prompt."""
+    long = [each for each in rollouts(12, 1, 20, 12, errs=0.1) if each.right]
+    gone = [lesson for each in long for lesson in each.lessons if "Notes of earlier turns:" in str(lesson.messages)]
+    assert gone
+    for lesson in gone:
+        assert len(Explored.of(lesson.messages).done) == lesson.turn
