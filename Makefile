@@ -1,10 +1,13 @@
 # Every target sets up what it needs by itself; a second run does only what is left.
-.PHONY: demo serve test test-vllm check bench cluster cluster-stop setup
+.PHONY: demo demo-jobs serve test test-vllm check bench cluster cluster-stop setup
 SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
 READY := .venv/.ready
-SQL := $(PY) -m loupe.sql --database data/demo/database
+DEMO := data/demo
+SQL := $(PY) -m loupe.sql --database $(DEMO)/database
+ANSWER = ray job submit --working-dir . -- python jobs/answer_batch.py --front http://127.0.0.1:$(FRONT_PORT)/v1 \
+    --database "$(CURDIR)/$(DEMO)/database" --questions "$(CURDIR)/$(DEMO)/questions.parquet"
 export HF_HUB_OFFLINE ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -16,16 +19,28 @@ $(READY): pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $(READY)
 
-# The films, the index job on a Ray cluster of its own, and what can be asked of the tables.
+# The films; on a Ray cluster of its own the jobs over them; and what can then be asked of tables and answers.
 demo: $(READY)
-	$(PY) -m loupe.benchmarks.toytown data/demo --films 3 --minutes 5 --seed 1
-	$(PY) infra/local_cluster.py run -- ray job submit --working-dir . -- python jobs/index_library.py \
-	    --library "$(CURDIR)/data/demo/films" --database "$(CURDIR)/data/demo/database"
+	$(PY) -m loupe.benchmarks.toytown $(DEMO) --films 3 --minutes 5 --seed 1 --questions 12
+	$(PY) infra/local_cluster.py run -- make --no-print-directory demo-jobs
 	$(SQL) "select video_id, duration_ms // 1000 as seconds, chunk_count as chunks, summary from videos"
 	$(SQL) "select place, count(*) as frames, count(same_as_ts_ms) as shared from captions where place <> '' group by place order by frames desc"
 	$(SQL) "select video_id, sign, min(ts_ms) // 1000 as first_second, count(*) as frames from (select video_id, ts_ms, unnest(on_screen_text) as sign from captions) group by all order by frames desc limit 8"
-	$(PY) -m loupe.search --database data/demo/database "somebody drops a cake"
-	$(PY) -m loupe.search --database data/demo/database --level transcripts "where is the harbour"
+	$(PY) -m loupe.search --database $(DEMO)/database "somebody drops a cake"
+	$(PY) -m loupe.search --database $(DEMO)/database --level transcripts "where is the harbour"
+	$(PY) jobs/evaluate.py --output $(DEMO)/results --against $(DEMO)/results-without-critic --show 36 \
+	    --questions $(DEMO)/questions.parquet --database $(DEMO)/database --index-report $(DEMO)/database/report.json
+	$(SQL) --results $(DEMO)/results "select capability, count(*) as questions, round(avg(s.right::int), 2) as right_share, round(avg(a.turns), 1) as turns, round(avg(a.prompt_tokens + a.completion_tokens)) as tokens, round(avg(a.frames), 1) as frames from scores s join answers a using (question_id) group by capability order by questions desc"
+	$(SQL) --results $(DEMO)/results "select question, answer, e.start_ms // 1000 as second, caption from answers, unnest(evidence) as u(e) join captions c on c.video_id = e.video_id and c.ts_ms = e.start_ms order by question, second limit 12"
+
+# What of the demo runs on Ray: RAY_ADDRESS and FRONT_PORT come from infra/local_cluster.py. The front's models answer
+# twice, with the critic and without.
+demo-jobs:
+	ray job submit --working-dir . -- python jobs/index_library.py \
+	    --library "$(CURDIR)/$(DEMO)/films" --database "$(CURDIR)/$(DEMO)/database"
+	python -m serving --set serving.port=$(FRONT_PORT) --detach
+	$(ANSWER) --output "$(CURDIR)/$(DEMO)/results"
+	$(ANSWER) --output "$(CURDIR)/$(DEMO)/results-without-critic" --set answer.critic.mode=off
 
 # The models of a config (make serve CONFIG=...) behind one address on a Ray cluster of their own, until Ctrl-C.
 CONFIG ?= infra/configs/demo.yaml
