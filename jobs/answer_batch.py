@@ -80,7 +80,7 @@ class Arguments:
     library: str | None = None
     """Folder or s3://bucket/prefix of films, for those that were never indexed; the config's if not given."""
     policy: str | None = None
-    """retrieval_critic, active_perception, passive or socratic; the config's if not given."""
+    """retrieval_critic, active_perception, investigator, passive or socratic; the config's if not given."""
     front: str | None = None
     """Address of the served models; the engines of the config are opened in the job's actors if not given."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()

@@ -18,7 +18,7 @@ def job(folder: Path, **answer: object) -> Config:
     return Config.model_validate(tree)
 
 
-@pytest.mark.parametrize("policy", ["active_perception"])
+@pytest.mark.parametrize("policy", ["active_perception", "investigator"])
 def test_films_that_were_never_indexed_are_answered_about_without_a_database(policy: str, tmp_path: Path) -> None:
     assert answer_all(job(tmp_path, policy=policy)) == 0
     assert [row["status"] for row in rows(str(tmp_path / "results"))] == ["answered", "answered"]

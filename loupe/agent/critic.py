@@ -15,7 +15,6 @@ from loupe.agent.tools.search_captions import times
 from loupe.config import Critic
 from loupe.engines.asking import Asked
 from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply
-from loupe.library.search import Hit
 from loupe.untrusted import as_data
 from schemas.messages import Message
 from schemas.outputs import Doubt, FrameAnswer, Output, Verdict
@@ -132,20 +131,30 @@ def evidence_times(claim: Claim, film: Film) -> list[int]:
 
 
 async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Frame]:
-    """The frames of the evidence, and those from elsewhere that the critic's own search finds, in order of time."""
+    """The frames of the evidence, and those from elsewhere that the critic's own search finds, in order of time.
+
+    Of a film that cannot be searched, others are taken evenly apart.
+    """
     settings = scene.settings
-    hits = await scene.search(query, film, level="frames", start_ms=0, end_ms=film.duration_ms, top_k=settings.top_k)
+    count = min(settings.critic.frames, max(1, settings.frames // 2))
     own = evidence_times(claim, film)
-    counter = elsewhere(hits, own, min(settings.critic.frames, max(1, settings.frames // 2)))
+    if scene.indexed:
+        hits = await scene.search(
+            query, film, level="frames", start_ms=0, end_ms=film.duration_ms, top_k=settings.top_k
+        )
+        others = [hit.start_ms for hit in hits]
+    else:
+        others = film.between(0, film.duration_ms, count)
+    counter = elsewhere(others, own, count)
     return await scene.frames(film, sorted({*own[: settings.frames - len(counter)], *counter}))
 
 
-def elsewhere(hits: Sequence[Hit], taken: Sequence[int], count: int) -> list[int]:
-    """Times of the best hits that lie apart from those that are taken, and from each other."""
+def elsewhere(times_ms: Sequence[int], taken: Sequence[int], count: int) -> list[int]:
+    """The first of some times that lie apart from those that are taken, and from each other."""
     chosen: list[int] = []
-    for hit in hits:
-        if len(chosen) < count and all(abs(hit.start_ms - other) > APART_MS for other in (*taken, *chosen)):
-            chosen.append(hit.start_ms)
+    for ts_ms in times_ms:
+        if len(chosen) < count and all(abs(ts_ms - other) > APART_MS for other in (*taken, *chosen)):
+            chosen.append(ts_ms)
     return chosen
 
 

@@ -1,11 +1,11 @@
 """Policies: one file each, named here and nowhere else."""
 
-from loupe.agent.policies import active_perception, passive, retrieval_critic, socratic
+from loupe.agent.policies import active_perception, investigator, passive, retrieval_critic, socratic
 from loupe.agent.policy import Policy
 from loupe.config import ConfigError
 
 POLICIES: dict[str, Policy] = {
-    each.POLICY.name: each.POLICY for each in (retrieval_critic, active_perception, passive, socratic)
+    each.POLICY.name: each.POLICY for each in (retrieval_critic, active_perception, investigator, passive, socratic)
 }
 
 

@@ -1,0 +1,37 @@
+"""All there is: the index to jump, looking and listening to be sure, a critic to doubt. Needs no index to run."""
+
+from loupe.agent import critic
+from loupe.agent.opening import file_blocks, film_blocks, first_message, instructions
+from loupe.agent.policy import ANSWER, COUNTED_TURNS, Policy, turns_by_length
+from loupe.agent.rules import look_before_answer, not_twice_in_a_row, not_what_still_stands
+from loupe.agent.scene import Limits, Scene
+from loupe.agent.tool import tool
+from loupe.agent.tools.ask_vlm import ask_vlm
+from loupe.agent.tools.listen import listen
+from loupe.agent.tools.look import look
+from loupe.agent.tools.search_captions import search_captions
+from loupe.agent.tools.watch import watch
+from schemas.messages import Message
+
+
+async def _opening(scene: Scene) -> tuple[Message, ...]:
+    known = [film_blocks(scene)] if scene.indexed else []
+    films = "\n\n".join([file_blocks(scene), *known])
+    return instructions(scene, "investigator", POLICY.tools_in(scene)), first_message(scene, films)
+
+
+POLICY = Policy(
+    name="investigator",
+    role="vlm",
+    roles=("vlm",),
+    opening=_opening,
+    form=COUNTED_TURNS,
+    indexed=(tool(search_captions),),
+    tools=(tool(look), tool(listen), tool(watch), tool(ask_vlm), ANSWER),
+    rules=(look_before_answer, not_what_still_stands, not_twice_in_a_row),
+    review=critic.review,
+    listens=True,
+    limits=Limits(frames=60, listen_s=300, watch_s=60),
+    turns=turns_by_length,
+    index="used",
+)

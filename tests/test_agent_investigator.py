@@ -1,0 +1,86 @@
+"""The policy with all tools: it searches where there is an index, looks and listens anywhere, and is doubted."""
+
+import pytest
+
+from loupe import storage
+from loupe.library import Library
+from tests.agent_scene import (
+    Cast,
+    answer,
+    ask,
+    doubt,
+    look,
+    pictures_of,
+    question,
+    search,
+    small_library,
+    text_of,
+    verdict,
+    vlm,
+)
+from tests.index_scene import bars, film
+
+ALWAYS = {"critic_settings": {"mode": "always"}}
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("films")
+    film(folder / "a.mp4", 9)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, films: str) -> Library:
+    """The index of a film, which also says where its file is."""
+    library = small_library(tmp_path_factory.mktemp("index"))
+    row = library.videos(["a.mp4"])["a.mp4"]
+    entry = storage.stat(f"{films}/a.mp4")
+    library.put_videos([row | {"uri": f"{films}/a.mp4", "etag": entry.etag, "size": entry.size, "fps": 10.0}])
+    return library
+
+
+async def test_it_jumps_by_the_index_and_looks_at_the_film_itself(library: Library) -> None:
+    said = [search("a cat"), look(2.9, 3.1, 3, observation="a cat at 3"), answer("A", [3])]
+    cast = Cast(library, vlm=said)
+    trace = await cast.play(question(), "investigator")
+    assert (trace.status, [one.tool for one in trace.turns]) == ("answered", ["search_captions", "look", "answer"])
+    first = cast.prompts("vlm")[0]
+    assert "search_captions(query" in first
+    assert "9.0 seconds long, 10 frames a second" in first
+    assert "A cat and a dog meet" in first
+    assert [bars(jpeg) for jpeg in pictures_of(cast.engines["vlm"].requests[-1])] == [29, 30, 31]
+
+
+async def test_without_an_index_it_looks_and_the_critic_looks_too(films: str) -> None:
+    cast = Cast(
+        None,
+        vlm=[look(0, 8, 3), answer("B", [0]), look(4, 5, 2), answer("A", [4])],
+        critic=[doubt(), verdict(0.2, "not a dog")],
+        critic_vlm=[vlm("bars")],
+        root=films,
+        frames=4,
+        **ALWAYS,
+    )
+    trace = await cast.play(question(), "investigator")
+    assert (trace.status, trace.answer, [one.sent_back for one in trace.verdicts]) == ("answered", "A", [True])
+    assert "search_captions" not in cast.prompts("vlm")[0]
+    assert "not a dog" in cast.prompts("vlm")[2]
+    looked = [bars(jpeg) for jpeg in pictures_of(cast.engines["critic_vlm"].requests[0])]
+    assert looked[0] == 0
+    assert len(looked) > 1
+
+
+async def test_a_search_where_there_is_no_index_is_no_turn(films: str) -> None:
+    cast = Cast(None, vlm=[search("a cat"), look(0, 1, 2), answer("A")], root=films)
+    trace = await cast.play(question(), "investigator")
+    assert [one.parsed for one in trace.turns] == [False, True, True]
+
+
+async def test_asking_takes_nothing_away_from_what_is_seen(films: str) -> None:
+    said = [look(0, 1, 2), ask("What is there?", times=[5]), vlm("bars"), answer("A", [5])]
+    cast = Cast(None, vlm=said, root=films)
+    trace = await cast.play(question(), "investigator")
+    last = cast.engines["vlm"].requests[-1]
+    assert (trace.status, [bars(jpeg) for jpeg in pictures_of(last)]) == ("answered", [0, 10])
+    assert "bars" in text_of(last)
