@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Index a video library into LanceDB, exactly once.
 
-    films (S3, folder) -> chunks -> frames -> captions, summary -> vectors, pixels -> LanceDB    a row is a chunk
-    complete films -> logs, global summary -> vector -> LanceDB                                  a row is a film
+    films (S3, folder) -> chunks -> words, frames -> captions, summary -> vectors, pixels -> LanceDB   a row is a chunk
+    complete films -> logs, global summary -> vector -> LanceDB                                        a row is a film
 
 Run `python jobs/index_library.py --config C --library L --database D`, alone or through `ray job submit`.
 """
@@ -23,10 +23,11 @@ from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, VllmModel
 from loupe.embedding import dimensions_of, open_embedder
-from loupe.engines.open import open_engine
+from loupe.engines.open import open_engine, open_transcriber
 from loupe.engines.protocol import Engine
 from loupe.estimating import estimate
 from loupe.finishing import Finished, films_to_finish, finish_film
+from loupe.hearing import hear
 from loupe.indexing import FILM, Chunk, Failure, Film, Settings
 from loupe.lease import Lease, LeaseError
 from loupe.library import Library, LibraryError, write_frame_fragments
@@ -164,6 +165,10 @@ def pipeline(films: Sequence[Film], settings: Settings, finishers: LatePool) -> 
     data = ray.data.from_items([{"film": film} for film in films], override_num_blocks=min(len(films), 256))
     chunks = data.flat_map(split_film, fn_args=(settings,), **tasks(stages.split))  # 1 film -> 60 chunks an hour
     chunks = chunks.repartition(target_num_rows_per_block=1)  # so that one long film fills a cluster
+    if settings.transcriber:
+        chunks = chunks.map(  # 1 -> 1, adds what is said where the film has no subtitles
+            TranscribeChunks, **async_pool(stages.transcribe, stages.transcribe.chunks_in_flight, config)
+        )
     chunks = chunks.map(SampleFrames, **pool(stages.sample, config))  # 1 -> 1, adds 60 frames
     if isinstance(config.chat_model("captioner"), VllmModel):
         from jobs.vllm_captions import caption_with_vllm  # only where vLLM is installed
@@ -198,6 +203,25 @@ def split_film(row: Row, settings: Settings) -> list[Row]:
     except Exception as error:  # noqa: BLE001 - the row boundary
         chunks = [Chunk(film, FILM).fail("probe", error)]
     return [{"chunk": chunk} for chunk in chunks]
+
+
+class TranscribeChunks:
+    """1 -> 1, adds what is said, or what the tables hold already."""
+
+    def __init__(self, config: Config) -> None:
+        model = config.speech_model()
+        assert model is not None  # otherwise there is no such stage
+        self.settings = indexing.settings(config)
+        self.library = Library.open(config.index.database)
+        self.transcriber = open_transcriber(model)
+
+    async def __call__(self, row: Row) -> Row:
+        chunk: Chunk = row["chunk"]
+        try:
+            chunk = await hear(chunk, self.settings, self.library, self.transcriber)
+        except Exception as error:  # noqa: BLE001 - the row boundary
+            chunk = chunk.fail("transcribe", error)
+        return {"chunk": chunk}
 
 
 class SampleFrames:

@@ -52,6 +52,7 @@ def _made_by(settings: Settings) -> Row:
         "sampler": settings.sampler,
         "captioner": settings.captioner,
         "summarizer": settings.film_summarizer,
+        "transcriber": settings.transcriber,
     }
 
 

@@ -1,11 +1,14 @@
 """One chunk's way into the index, a function a stage. A stage takes a chunk and gives it back with more in it.
 
-split -> sample -> describe -> embed: jobs/index_library.py strings them together on Ray Data; nothing here knows Ray.
-What has not changed since the last run is recognised here, by three lineages that build on each other:
+split -> (hear, loupe/hearing.py) -> sample -> describe -> embed: jobs/index_library.py strings them together on Ray
+Data; nothing here knows Ray. What has not changed since the last run is recognised here, by lineages:
 
 - lineage: the chunk's demuxed packets and the sampler's settings; decides whether frames are decoded again;
 - caption_lineage: that, the captioner and its prompt; decides whether frames are captioned again;
-- summary_lineage: that, the spoken lines, the summarizer and its prompt; decides whether the summary is written again.
+- sound_lineage: the demuxed packets of the chunk's sound, where its words are to be heard;
+- transcript_lineage: that and the transcriber; decides whether it is heard again;
+- summary_lineage: caption_lineage, the spoken lines (transcript_lineage where they are heard), the summarizer and its
+  prompt; decides whether the summary is written again.
 """
 
 import asyncio
@@ -77,7 +80,7 @@ class Captioned:
 
 @dataclass(frozen=True)
 class SpokenLine:
-    """A subtitle line of the film."""
+    """A line of the film's subtitles, or one that was heard."""
 
     index: int
     start_ms: int
@@ -113,8 +116,12 @@ class Chunk:
     info: VideoInfo | None = None
     chunk_count: int = 0
     lines: tuple[SpokenLine, ...] = ()
+    listens: bool = False
+    """The film has sound and no subtitles, and the config a transcriber."""
     lineage: str = ""
     caption_lineage: str = ""
+    sound_lineage: str = ""
+    transcript_lineage: str = ""
     summary_lineage: str = ""
     frames: tuple[Frame, ...] = ()
     frames_are_new: bool = False
@@ -166,14 +173,21 @@ class Settings:
     captioner: str
     summarizer: str
     film_summarizer: str
+    transcriber: str = ""
+    """Empty where the config has none."""
 
     def caption_lineage(self, lineage: str) -> str:
         """Lineage of the captions of frames with this lineage."""
         return digest(lineage, self.captioner)
 
-    def summary_lineage(self, caption_lineage: str, lines: Sequence[SpokenLine]) -> str:
-        """Lineage of the summary of captions with this lineage and these lines."""
-        return digest(caption_lineage, self.summarizer, [(line.start_ms, line.text) for line in lines])
+    def transcript_lineage(self, sound_lineage: str) -> str:
+        """Lineage of what is heard in sound with this lineage."""
+        return digest(sound_lineage, self.transcriber)
+
+    def summary_lineage(self, caption_lineage: str, lines: Sequence[SpokenLine], transcript_lineage: str = "") -> str:
+        """Lineage of the summary of captions with this lineage and these lines, or of lines heard with this one."""
+        words = transcript_lineage or [(line.start_ms, line.text) for line in lines]
+        return digest(caption_lineage, self.summarizer, words)
 
 
 def settings(config: Config) -> Settings:
@@ -183,6 +197,8 @@ def settings(config: Config) -> Settings:
     identity = {"source", "model", "dtype", "extra_body", "engine_kwargs"}
     captioner = config.chat_model("captioner").model_dump(include=identity)
     summarizer = config.chat_model("summarizer").model_dump(include=identity)
+    hears = config.speech_model()
+    transcriber = hears.model_dump(include={"engine", *identity, "compute_type", "language"}) if hears else None
     video_prompt = load(config.prompts, "video_summary")
     chunk_summarizer = digest(summarizer, summaries.hash, index.summary_tokens)
     return Settings(
@@ -194,6 +210,7 @@ def settings(config: Config) -> Settings:
         captioner=digest(captioner, captions.hash, index.caption_tokens, index.share_captions),
         summarizer=chunk_summarizer,
         film_summarizer=digest(chunk_summarizer, video_prompt.hash, index.video_summary_tokens, index.summary_fan_in),
+        transcriber=digest(transcriber) if transcriber else "",
     )
 
 
@@ -216,6 +233,7 @@ def split(film: Film, settings: Settings) -> list[Chunk]:
             info=info,
             chunk_count=len(parts),
             lines=tuple(line for line in spoken if part.start_ms <= line.start_ms < part.end_ms),
+            listens=bool(settings.transcriber) and info.has_audio and not spoken,
         ).timed("split", started)
         for part in parts
     ]
@@ -227,9 +245,10 @@ def _is_current(chunk: Chunk, settings: Settings) -> bool:
     if marker is None:
         return False
     caption_lineage = settings.caption_lineage(marker.lineage)
+    heard = settings.transcript_lineage(marker.sound_lineage) if chunk.listens else ""
     return (
         marker.caption_lineage == caption_lineage
-        and marker.summary_lineage == settings.summary_lineage(caption_lineage, chunk.lines)
+        and marker.summary_lineage == settings.summary_lineage(caption_lineage, chunk.lines, heard)
         and (marker.start_ms, marker.end_ms) == (chunk.start_ms, chunk.end_ms)
     )
 
@@ -265,7 +284,7 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
         chunk,
         lineage=lineage,
         caption_lineage=caption_lineage,
-        summary_lineage=settings.summary_lineage(caption_lineage, chunk.lines),
+        summary_lineage=settings.summary_lineage(caption_lineage, chunk.lines, chunk.transcript_lineage),
     )
     if marker is None or marker.lineage != lineage:
         return _decode(chunk, settings).timed("sample", started)

@@ -110,6 +110,6 @@ def _same_object(film: Film, row: Mapping[str, Any]) -> bool:
 
 def is_finished(film: Film, row: Mapping[str, Any], settings: Settings) -> bool:
     """The film's rows are what this config would write again."""
-    made_by = (row["sampler"], row["captioner"], row["summarizer"])
-    wanted = (settings.sampler, settings.captioner, settings.film_summarizer)
+    made_by = (row["sampler"], row["captioner"], row["summarizer"], row["transcriber"])
+    wanted = (settings.sampler, settings.captioner, settings.film_summarizer, settings.transcriber)
     return row["status"] == "complete" and _same_object(film, row) and made_by == wanted

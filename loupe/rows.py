@@ -53,7 +53,7 @@ def caption_rows(chunk: Chunk) -> list[Row]:
 
 
 def transcript_rows(chunk: Chunk) -> list[Row]:
-    """Rows of `transcripts` for the lines that start in the chunk."""
+    """Rows of `transcripts` for the chunk's lines."""
     return [
         {
             "video_id": chunk.film.video_id,
@@ -80,6 +80,8 @@ def chunk_row(chunk: Chunk) -> Row:
         "end_ms": chunk.end_ms,
         "lineage": chunk.lineage,
         "caption_lineage": chunk.caption_lineage,
+        "sound_lineage": chunk.sound_lineage,
+        "transcript_lineage": chunk.transcript_lineage,
         "summary_lineage": chunk.summary_lineage,
         "frame_count": len(chunk.captions),  # at least; the commit counts the frames that there are
         "shared_count": sum(row.same_as_ts_ms is not None for row in chunk.captions),
@@ -112,6 +114,7 @@ def video_row(chunk: Chunk, settings: Settings) -> Row:
         "sampler": settings.sampler,
         "captioner": settings.captioner,
         "summarizer": settings.film_summarizer,
+        "transcriber": settings.transcriber,
     }
 
 

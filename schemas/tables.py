@@ -48,6 +48,7 @@ def videos(dimensions: int) -> pa.Schema:
             pa.field("sampler", pa.string()),  # hash of the sampler's settings
             pa.field("captioner", pa.string()),  # hash of model, prompt and sharing
             pa.field("summarizer", pa.string()),  # hash of model and prompts
+            pa.field("transcriber", pa.string()),  # hash of the model; empty where the config has none
             pa.field("lineage", pa.string()),  # hash of the chunks' summary lineages and of the summarizer
             pa.field("summary", pa.string()),
             pa.field("characters", LOG),
@@ -69,6 +70,8 @@ def chunks(dimensions: int) -> pa.Schema:
             pa.field("end_ms", pa.int64()),
             pa.field("lineage", pa.string()),  # hash of the demuxed packets and the sampler
             pa.field("caption_lineage", pa.string()),  # lineage + model + prompt
+            pa.field("sound_lineage", pa.string()),  # hash of the demuxed sound; empty where nobody listens
+            pa.field("transcript_lineage", pa.string()),  # sound_lineage + transcriber
             pa.field("summary_lineage", pa.string()),  # caption_lineage + spoken lines + model + prompt
             pa.field("frame_count", pa.int32()),
             pa.field("shared_count", pa.int32()),  # frames that took the caption of another
@@ -125,12 +128,13 @@ def transcripts(dimensions: int) -> pa.Schema:
     return pa.schema(
         [
             key("video_id", pa.string()),
-            key("chunk_index", pa.int64()),  # the chunk in which the line starts, and with which it is replaced
+            # the chunk with which the line is replaced: it starts there or, if heard, up to 8 s after its end
+            key("chunk_index", pa.int64()),
             key("line_index", pa.int64()),
             pa.field("start_ms", pa.int64()),
             pa.field("end_ms", pa.int64()),
             pa.field("text", pa.string()),
-            pa.field("source", pa.string()),  # sidecar:<name> | track:<index>
+            pa.field("source", pa.string()),  # sidecar:<name> | track:<index> | heard:<model>
             pa.field("lineage", pa.string()),  # the chunk's summary_lineage
             vector(dimensions),
         ]
@@ -143,7 +147,7 @@ def failures() -> pa.Schema:
         [
             key("video_id", pa.string()),
             key("chunk_index", pa.int64()),  # -1: the film as a whole
-            key("stage", pa.string()),  # probe | decode | caption | summarize | embed | transcripts
+            key("stage", pa.string()),  # probe | transcribe | decode | caption | summarize | embed
             pa.field("class", pa.string()),
             pa.field("message", pa.string()),
             pa.field("uri", pa.string()),

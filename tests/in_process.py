@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs import index_library
-from jobs.index_library import DescribeChunks, FinishFilms, SampleFrames, StoreChunks, split_film
+from jobs.index_library import DescribeChunks, FinishFilms, SampleFrames, StoreChunks, TranscribeChunks, split_film
 from loupe.committing import Stored
 from loupe.config import Config
 from loupe.finishing import Finished
@@ -21,11 +21,14 @@ def index(config: Config, before_commit: BeforeCommit = nothing, *, prune: bool 
 def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
     config = settings.config
     sample, describe, store = (stage(config) for stage in (SampleFrames, DescribeChunks, StoreChunks))
+    transcribe = TranscribeChunks(config) if settings.transcriber else None
 
     def described() -> Iterator[Any]:
-        for film in films:
-            for row in split_film({"film": film}, settings):
-                yield asyncio.run(describe(sample(row)))["chunk"]
+        with asyncio.Runner() as loop:  # one for all: engines hold connections
+            for film in films:
+                for row in split_film({"film": film}, settings):
+                    heard = loop.run(transcribe(row)) if transcribe else row
+                    yield loop.run(describe(sample(heard)))["chunk"]
 
     waiting = []
     for chunk in described():

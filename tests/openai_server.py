@@ -66,6 +66,10 @@ class OpenAIServer:
         self._server.shutdown()
         self._server.server_close()
 
+    def fail_next(self, *faults: Any) -> None:
+        """More faults for the script."""
+        self._script.extend(faults)
+
     def enter(self, body: Body, key: str) -> Any:
         """Note a request; gives its fault, or "" for none."""
         with self._lock:

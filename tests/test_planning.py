@@ -32,6 +32,7 @@ def complete(film: indexing.Film, settings: Settings, **changes: Any) -> dict[st
         "sampler": settings.sampler,
         "captioner": settings.captioner,
         "summarizer": settings.film_summarizer,
+        "transcriber": settings.transcriber,
     }
     return row | changes
 
@@ -66,6 +67,7 @@ def test_a_finished_film_needs_nothing(tmp_path: Path, settings: Settings) -> No
     [
         ({"status": "indexing"}, True),  # a run died: what it committed holds
         ({"captioner": "another"}, True),  # another model or prompt: the frames hold
+        ({"transcriber": "another"}, True),
         ({"summarizer": "another"}, True),
         ({"status": "replacing"}, False),  # a run died while it replaced chunks: those of before are among them
         ({"sampler": "another"}, False),  # other frames: packets are looked at again

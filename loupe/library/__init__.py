@@ -114,6 +114,11 @@ class Library:
         where = all_of(equals("video_id", video_id), equals("chunk_index", chunk_index))
         return visible.read_visible(self._tables, "captions", where, "ts_ms")
 
+    def chunk_transcripts(self, video_id: str, chunk_index: int) -> list[Row]:
+        """Rows of `transcripts` of one chunk, in order of time, without their vectors."""
+        where = all_of(equals("video_id", video_id), equals("chunk_index", chunk_index))
+        return visible.read_visible(self._tables, "transcripts", where, "line_index", but=("vector",))
+
     def captions(self, video_id: str) -> list[Row]:
         """Rows of `captions` of a film, in order of time, without their vectors."""
         return visible.read_visible(self._tables, "captions", equals("video_id", video_id), "ts_ms", but=("vector",))

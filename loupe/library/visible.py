@@ -32,6 +32,8 @@ class ChunkMarker(NamedTuple):
     damaged_packets: int
     caption_prompt_tokens: int = 0
     caption_completion_tokens: int = 0
+    sound_lineage: str = ""
+    transcript_lineage: str = ""
 
 
 class StoredFrame(NamedTuple):
