@@ -165,8 +165,8 @@ def pipeline(films: Sequence[Film], settings: Settings, finishers: LatePool) -> 
     data = ray.data.from_items([{"film": film} for film in films], override_num_blocks=min(len(films), 256))
     chunks = data.flat_map(split_film, fn_args=(settings,), **tasks(stages.split))  # 1 film -> 60 chunks an hour
     chunks = chunks.repartition(target_num_rows_per_block=1)  # so that one long film fills a cluster
-    if settings.transcriber:
-        chunks = chunks.map(  # 1 -> 1, adds what is said where the film has no subtitles
+    if settings.transcriber and not all(film.sidecars for film in films):
+        chunks = chunks.map(  # 1 -> 1, adds what is said where a film has no subtitles
             TranscribeChunks, **async_pool(stages.transcribe, stages.transcribe.chunks_in_flight, config)
         )
     chunks = chunks.map(SampleFrames, **pool(stages.sample, config))  # 1 -> 1, adds 60 frames
