@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.agent_scene import small_library
-from tests.answer_scene import config_tree, ids, report, rows, write_questions
+from tests.answer_scene import answer_all, config, config_tree, ids, report, rows, write_questions
 from tests.faulty_endpoint import FaultyEndpoint, play
 from tests.openai_server import Body
 from tests.ray_scene import worker_of
@@ -40,8 +40,22 @@ def write_config(folder: Path, database: str, url: str, **answer: Any) -> Path:
     return file
 
 
+def submitted(env: dict[str, str], *arguments: str) -> str:
+    """What the job says, as a Ray job that ended well."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
+    return done([*command, "python", "jobs/answer_batch.py", *arguments], env)
+
+
+def done(command: list[str], env: dict[str, str]) -> str:
+    """What a command says that ends well."""
+    return ended(begun(command, env))
+
+
 def start(config: Path, env: dict[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "jobs/answer_batch.py", "--config", str(config)]
+    return begun([sys.executable, "jobs/answer_batch.py", "--config", str(config)], env)
+
+
+def begun(command: list[str], env: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -64,11 +78,7 @@ def wait_for_answers(process: subprocess.Popen[str], folder: Path) -> None:
 def test_a_job_that_is_submitted_answers_every_question(database: str, cluster: dict[str, str], tmp_path: Path) -> None:
     with FaultyEndpoint(rate=0.2, kinds=("limit", "error", "cut", "empty", "text")) as endpoint:
         config = write_config(tmp_path, database, endpoint.url, job_budget={"cost": 1.0})
-        command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
-        command += ["python", "jobs/answer_batch.py", "--config", str(config)]
-        submitted = subprocess.run(command, cwd=ROOT, env=cluster, capture_output=True, text=True, check=False)
-    said = submitted.stdout + submitted.stderr
-    assert submitted.returncode == 0, said[-3000:]
+        said = submitted(cluster, "--config", str(config))
     assert f"answered: {QUESTIONS}" in said
     output = str(tmp_path / "results")
     assert ids(output) == ids(output, "traces") == [f"q{number:03}" for number in range(QUESTIONS)]
@@ -134,3 +144,27 @@ def test_a_question_that_kills_its_worker_each_time_fails_and_no_other_does(
     assert failed["question_id"] == "q007"
     assert failed["error"].startswith("ProcessDied: 4 processes died over it")
     assert not list((tmp_path / "results" / "attempts").iterdir())
+
+
+def test_served_models_answer_a_submitted_job_as_they_answer_here(
+    database: str, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    questions = write_questions(tmp_path / "questions.parquet", 12)
+    port, output, here = cluster["FRONT_PORT"], str(tmp_path / "served"), str(tmp_path / "here")
+    tree = config_tree(database, questions, output)
+    served = tree | {"models": tree["models"] | {"model": tree["models"]["model"] | {"serve": {"cpus": 0.1}}}}
+    nowhere = config_tree(database, questions, output, url="http://127.0.0.1:1/v1")  # without a front nobody answers
+    nowhere["roles"].pop("transcriber", None)  # who transcribes is not asked at the front
+    files = {"served.yaml": served | {"serving": {"port": int(port), "cpus": 0.1}}, "nowhere.yaml": nowhere}
+    for name, content in files.items():
+        (tmp_path / name).write_text(yaml.safe_dump(content))
+    said = done([sys.executable, "-m", "serving", "--config", str(tmp_path / "served.yaml"), "--detach"], cluster)
+    assert f"model, words at http://127.0.0.1:{port}/v1" in said
+    submitted(cluster, "--config", str(tmp_path / "nowhere.yaml"), "--front", f"http://127.0.0.1:{port}/v1")
+    answer_all(config(database, questions, here))
+    told = ("question_id", "status", "answer", "confidence", "turns", "calls", "prompt_tokens", "verdicts")
+    assert [[row[name] for name in told] for row in rows(output)] == [
+        [row[name] for name in told] for row in rows(here)
+    ]
+    assert len(rows(output)) == 12
+    assert any(row["answer"] for row in rows(output))
