@@ -24,12 +24,13 @@ from loupe.answering import asking, attempts, store
 from loupe.answering.asking import Group
 from loupe.answering.attempts import Attempts, Begun, Note
 from loupe.answering.estimating import estimate
+from loupe.answering.notes import keeping
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
 from loupe.answering.slots import Slots
 from loupe.answering.spans import Collector, open_collector
-from loupe.answering.store import Answered, Batch
+from loupe.answering.store import Answered, Batch, Keep
 from loupe.config import Config, ConfigError
 from loupe.lease import Lease, LeaseError
 from loupe.library import LibraryError
@@ -171,7 +172,8 @@ def run(
         groups = [*map(Group, suspect), *asking.groups_of(others, job.actors_max)]
         with open_collector() as collector, Ticker(progress.line, job.progress_seconds):
             parts = (answers_of or pipeline)(groups, config, this, progress.before.spent()) if groups else ()
-            write(parts, config, this, check, progress, collector)
+            with keeping(config, check) as keep:
+                write(parts, config, this, check, progress, collector, keep)
         attempts.forget(job.output)
         return report(progress, config)
 
@@ -183,6 +185,7 @@ def write(
     before_step: BeforeCommit,
     progress: Progress,
     collector: Collector,
+    keep: Keep,
 ) -> None:
     """Write rows as they come, many a file."""
     job = config.answer.job
@@ -192,8 +195,8 @@ def write(
         progress.add(part.answers)
         collector.send(part.traces)
         if batch.due():
-            store.write(job.output, this, batch.take(), before_step)
-    store.write(job.output, this, batch.take(), before_step)
+            store.write(job.output, this, batch.take(), before_step, keep)
+    store.write(job.output, this, batch.take(), before_step, keep)
 
 
 def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -> Iterator[Answered]:

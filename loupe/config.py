@@ -318,6 +318,15 @@ class Looking(Section):
         return "off" if value is False else value
 
 
+class Notes(Section):
+    """What is noted of a film while a question is answered, and may help later ones (policy investigator)."""
+
+    keep: bool = False
+    """Write it to the database's table `notes`."""
+    offer: int = Field(default=0, ge=0)
+    """Notes of earlier questions about a film that a question begins with, at most."""
+
+
 class Budget(Section):
     """What may be spent before the agent must answer with what it has; None: no limit."""
 
@@ -375,6 +384,7 @@ class Answer(Section):
     """Keep token ids and log-probabilities in the traces, where the engines give them."""
     critic: Critic = Critic()
     looking: Looking = Looking()
+    notes: Notes = Notes()
     shown: Shown = Shown()
     budget: Budget = Budget()
     """Of one question."""

@@ -14,6 +14,7 @@ from typing import Annotated
 import duckdb
 import tyro
 
+from loupe.library.notes import open_notes
 from loupe.library.tables import LibraryError, open_dataset
 from loupe.library.visible import LINEAGES
 from loupe.results import ResultsError, open_tables
@@ -30,7 +31,7 @@ class Arguments:
     query: Annotated[str, tyro.conf.Positional]
     """The statement, for DuckDB."""
     database: str | None = None
-    """Folder or s3://bucket/prefix of the tables videos, chunks, frames, captions, transcripts, failures."""
+    """Folder or s3://bucket/prefix of the tables videos, chunks, frames, captions, transcripts, failures, notes."""
     results: str | None = None
     """Folder or s3://bucket/prefix of a batch of answers: the tables answers, traces and, once evaluated, scores."""
     output: Path | None = None
@@ -71,6 +72,8 @@ def connect(database: str | None = None, results: str | None = None) -> duckdb.D
 
 def _add_database(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     names = sorted(all_tables(1), key=lambda name: name != "chunks")  # markers first: whatever has one is then there
+    if (notes := open_notes(database)) is not None:
+        connection.register("notes", notes)
     for name in names:
         connection.register(f"_{name}", open_dataset(database, name))
     for name in names:

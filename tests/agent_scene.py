@@ -102,19 +102,19 @@ def small_library(folder: Path) -> Library:
     )
 
 
-ROLES = ("reasoner", "vlm", "critic", "critic_vlm", "transcriber")
+ROLES = ("reasoner", "vlm", "critic", "critic_vlm")
 
 
 def config(**answer: Any) -> Config:
     """Every role its own scripted model, at a price; `answer` are settings of that section."""
     models: dict[str, Any] = {
-        role: {"engine": "scripted", "price": {"prompt": 1.0, "completion": 2.0}} for role in ROLES
+        role: {"engine": "scripted", "price": {"prompt": 1.0, "completion": 2.0}} for role in (*ROLES, "transcriber")
     }
     settings = dict(answer)
     return Config.model_validate(
         {
             "models": models | {"words": {"engine": "hashing", "dimensions": DIMENSIONS}},
-            "roles": {role: role for role in ROLES} | {"embedder": "words"},
+            "roles": {role: role for role in (*ROLES, "transcriber")} | {"embedder": "words"},
             "prompts": settings.pop("prompts", "full"),
             "answer": settings,
         }

@@ -1,10 +1,12 @@
 """The batch job with the policies that look for themselves: on films that were never indexed, without any database."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from loupe.config import Config, ConfigError
+from loupe.library.notes import read_notes
 from tests.answer_scene import answer_all, config_tree, rows, write_questions
 from tests.index_scene import film
 
@@ -15,6 +17,8 @@ def job(folder: Path, **answer: object) -> Config:
     questions = write_questions(folder / "questions.parquet", 2)
     tree = config_tree(str(folder / "no database"), questions, str(folder / "results"), **answer)
     tree["index"] |= {"library": str(folder / "films")}
+    tree["models"] |= {"ears": {"engine": "scripted"}}
+    tree["roles"] |= {"transcriber": "ears"}
     return Config.model_validate(tree)
 
 
@@ -36,3 +40,16 @@ def test_who_cannot_hear_is_told_so_before_anything_begins(tmp_path: Path) -> No
         answer_all(deaf)
     silent = {"looking": deaf.answer.looking.model_copy(update={"hearing": "off"})}
     assert answer_all(deaf.model_copy(update={"answer": deaf.answer.model_copy(update=silent)})) == 0
+
+
+def test_notes_are_written_back_by_the_job_and_offered_to_the_next(tmp_path: Path) -> None:
+    first = job(tmp_path, policy="investigator", notes={"keep": True})
+    assert answer_all(first) == 0
+    kept = read_notes(first.index.database, "a.mp4")
+    assert {row["transcript_id"].split("@")[0] for row in kept} == {"q000", "q001"}
+    assert all(0 <= row["start_ms"] <= row["end_ms"] <= 4000 and row["text"] for row in kept)
+    later = first.answer.model_copy(update={"notes": first.answer.notes.model_copy(update={"offer": 2})})
+    later = later.model_copy(update={"job": later.job.model_copy(update={"output": str(tmp_path / "later")})})
+    assert answer_all(first.model_copy(update={"answer": later})) == 0
+    openings = [json.loads(row["messages"])[1]["content"] for row in rows(str(tmp_path / "later"), "traces")]
+    assert all("<notes>" in opening for opening in openings)

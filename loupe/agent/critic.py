@@ -127,7 +127,9 @@ def evidence_times(claim: Claim, film: Film) -> list[int]:
     """The frames that the answer rests on: those that it names, or those that the agent looked at last."""
     named = [evidence.start_ms for evidence in claim.answered.evidence if evidence.video_id == film.video_id]
     looked = next((turn.media for turn in reversed(claim.turns) if turn.media), ())
-    return sorted(set(named or [media.ts_ms for media in looked if media.video_id == film.video_id]))
+    own = named or [media.ts_ms for media in looked if media.video_id == film.video_id]
+    nearest = {film.nearest(ts_ms) for ts_ms in own}  # what was looked at in the film itself is at any time
+    return sorted(ts_ms for ts_ms in nearest if ts_ms is not None)
 
 
 async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Frame]:

@@ -26,10 +26,13 @@ STEPS = {
     "failed: traces": "the answers as they were",
     "failed: answers": "the answers as they were; questions that failed have no traces any more",
     "traces: write": "the answers as they were",
+    "notes: create": "the answers as they were; the batch's traces lie beside, and there is no table of notes",
+    "notes: delete": "the answers as they were; the batch's traces lie beside, its notes are those of an earlier try",
+    "notes: upsert": "the answers as they were; the batch's traces lie beside, without its notes",
     "answers: write": "the answers as they were; the batch's traces lie beside",
 }
 """What changes a run's folder, in this order, and what a reader sees if the job dies just before.
-Those of `failed` are taken only where such questions are to be asked again."""
+Those of `failed` are taken only where such questions are to be asked again, those of `notes` where they are kept."""
 LOST_SHARE = 0.05
 """Of a job's time, that the answers not yet written may have taken: with it files grow as the job gets longer, and
 their number grows with its logarithm only."""
@@ -66,6 +69,14 @@ class Answered:
         return ids
 
 
+Keep = Callable[[pa.Table], None]
+"""Takes rows of `TRACES`."""
+
+
+def keep_nothing(traces: pa.Table) -> None:
+    """Where notes are not kept."""
+
+
 class Batch:
     """Rows that wait to be written: a file is due when it is large enough, or when enough time would be lost."""
 
@@ -96,12 +107,16 @@ class Batch:
         return taken
 
 
-def write(output: str, run: Run, batch: Answered, before_step: BeforeCommit) -> None:
-    """Write a batch of answers, none of which is there yet. Raises StorageError."""
+def write(output: str, run: Run, batch: Answered, before_step: BeforeCommit, keep: Keep = keep_nothing) -> None:
+    """Write a batch of answers, none of which is there yet; `keep` keeps what is noted in its traces.
+
+    Notes stand before the answers, whose questions are then not asked again. Raises StorageError, LibraryError.
+    """
     if batch.answers.num_rows:
         name = file_name(run, batch.question_ids())
         before_step("traces: write")
         storage.write_bytes(_place(output, "traces", name), _parquet(batch.traces))
+        keep(batch.traces)
         before_step("answers: write")
         storage.write_bytes(_place(output, "answers", name), _parquet(batch.answers))
 

@@ -232,6 +232,14 @@ def create_tables(database: str, dimensions: int | None, before_commit: BeforeCo
             patiently(connection.create_table)(name, schema=all_tables(dimensions)[name], exist_ok=True)
 
 
+def create_table(database: str, name: str, schema: pa.Schema) -> None:
+    """Make one table that needs no other, where it is missing."""
+    import lancedb  # as above
+
+    connection = lancedb.connect(_place(database), storage_options=_options(database))
+    patiently(connection.create_table)(name, schema=schema, exist_ok=True)
+
+
 def _check_schema(database: str, name: str, found: pa.Schema, wanted: pa.Schema) -> None:
     if found.names != wanted.names or found.types != wanted.types:
         differing = {f.name for f in found} ^ {f.name for f in wanted} or {

@@ -1,6 +1,9 @@
 """All there is: the index to jump, looking and listening to be sure, a critic to doubt. Needs no index to run."""
 
+import asyncio
+
 from loupe.agent import critic
+from loupe.agent.notes import notes_block
 from loupe.agent.opening import file_blocks, film_blocks, first_message, instructions
 from loupe.agent.policy import ANSWER, COUNTED_TURNS, Policy, turns_by_length
 from loupe.agent.rules import look_before_answer, not_twice_in_a_row, not_what_still_stands
@@ -16,7 +19,8 @@ from schemas.messages import Message
 
 async def _opening(scene: Scene) -> tuple[Message, ...]:
     known = [film_blocks(scene)] if scene.indexed else []
-    films = "\n\n".join([file_blocks(scene), *known])
+    noted = await asyncio.to_thread(notes_block, scene)
+    films = "\n\n".join(filter(None, [file_blocks(scene), *known, noted]))
     return instructions(scene, "investigator", POLICY.tools_in(scene)), first_message(scene, films)
 
 

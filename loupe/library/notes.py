@@ -1,0 +1,67 @@
+"""Notes that agents took while they answered: kept by the answer job alone, read by later questions."""
+
+from collections.abc import Collection
+from typing import Any
+
+import lance
+import pyarrow as pa
+
+from loupe.library.filters import all_of, among, equals
+from loupe.library.patience import patiently
+from loupe.library.tables import BeforeCommit, MissingDatabaseError, Row, create_table, keys_of, nothing, open_dataset
+from schemas.notes import NOTES
+from schemas.tables import key_columns
+
+TABLE = "notes"
+KEYS = key_columns(NOTES)
+
+
+def read_notes(database: str, video_id: str) -> list[Row]:
+    """The notes about a film, in order of time; none where nobody has kept any."""
+    table = open_notes(database)
+    if table is None:
+        return []
+    rows: list[Row] = patiently(table.to_table)(filter=equals("video_id", video_id)).to_pylist()
+    return sorted(rows, key=lambda row: (row["start_ms"], row["end_ms"], row["transcript_id"], row["turn"]))
+
+
+def put_notes(
+    database: str, rows: pa.Table, transcripts: Collection[str], before_commit: BeforeCommit = nothing
+) -> None:
+    """Write the notes of some rollouts, in the place of those that they left before. Can be done twice.
+
+    `before_commit` is called with the name of each step (loupe.answering.store.STEPS).
+    """
+    table = open_notes(database)
+    if table is None:
+        if not rows.num_rows:
+            return
+        before_commit("notes: create")
+        create_table(database, TABLE, NOTES)
+        table = open_notes(database)
+    stale = _stale(table, rows, transcripts)
+    if stale:
+        before_commit("notes: delete")
+        for video_id, transcript_id, turn in sorted(stale):
+            conditions = (equals("video_id", video_id), equals("transcript_id", transcript_id), equals("turn", turn))
+            patiently(table.delete)(all_of(*conditions))
+    if rows.num_rows:
+        before_commit("notes: upsert")
+        merge = table.merge_insert(KEYS)
+        patiently(merge.when_matched_update_all().when_not_matched_insert_all().execute)(rows)
+
+
+def open_notes(database: str) -> Any:
+    """The table as a Lance dataset, at its newest version; None where nobody has kept any."""
+    try:
+        return open_dataset(database, TABLE)
+    except MissingDatabaseError:
+        return None
+
+
+def _stale(table: lance.LanceDataset, rows: pa.Table, transcripts: Collection[str]) -> set[tuple[Any, ...]]:
+    """Keys of notes that these rollouts left before and have no more."""
+    if not transcripts:
+        return set()
+    there = patiently(table.to_table)(columns=KEYS, filter=among("transcript_id", transcripts))
+    return set(keys_of(there, KEYS)) - set(keys_of(rows, KEYS))
