@@ -492,8 +492,10 @@ class Config(Section):
     def through_front(self, url: str = "") -> "Config":
         """The same config for a client of the served models: chat models are reached at the front's address.
 
-        `url` is the front's if it is not the one that `serving` says. Embedders and the transcriber stay as they are.
+        `url` is the front's if it is not the one that `serving` says. Embedders stay as they are, and so does a model
+        that only transcribes.
         """
+        only_hears = {self.roles.get("transcriber")} - {of for role, of in self.roles.items() if role != "transcriber"}
         front = {
             "engine": "openai",
             "base_url": url or self.serving.url,
@@ -503,7 +505,7 @@ class Config(Section):
         }
         reached = {
             name: model
-            if isinstance(model, EmbedderModel | OnlyHears) or name == self.roles.get("transcriber")
+            if isinstance(model, EmbedderModel | OnlyHears) or name in only_hears
             else OpenAIModel.model_validate({**front, "model": name, "price": model.price})
             for name, model in self.models.items()
         }

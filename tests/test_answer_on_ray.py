@@ -154,7 +154,6 @@ def test_served_models_answer_a_submitted_job_as_they_answer_here(
     tree = config_tree(database, questions, output)
     served = tree | {"models": tree["models"] | {"model": tree["models"]["model"] | {"serve": {"cpus": 0.1}}}}
     nowhere = config_tree(database, questions, output, url="http://127.0.0.1:1/v1")  # without a front nobody answers
-    nowhere["roles"].pop("transcriber", None)  # who transcribes is not asked at the front
     files = {"served.yaml": served | {"serving": {"port": int(port), "cpus": 0.1}}, "nowhere.yaml": nowhere}
     for name, content in files.items():
         (tmp_path / name).write_text(yaml.safe_dump(content))

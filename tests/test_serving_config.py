@@ -27,6 +27,12 @@ def test_the_configs_name_a_model_for_every_role_of_the_agent(name: str) -> None
         assert model.engine in ("openai", "sentence-transformers")
 
 
+def test_a_model_that_talks_is_reached_at_the_front_though_it_transcribes_too() -> None:
+    both = config(roles={"vlm": "tiny", "transcriber": "tiny"}).through_front("http://127.0.0.1:9/v1").models["tiny"]
+    assert isinstance(both, OpenAIModel)
+    assert config(roles={"transcriber": "tiny"}).through_front().models["tiny"].engine == "scripted"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "models.example"])
 def test_an_address_that_others_reach_wants_a_token(host: str) -> None:
     with pytest.raises(ValueError, match=f"other machines can reach host {host}: name the environment variable"):
