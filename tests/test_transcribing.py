@@ -54,10 +54,11 @@ async def test_noise_tones_and_silence_cost_nothing():
     assert engine.heard == []
 
 
-async def test_speech_is_heard_through_noise(voices):
+@pytest.mark.parametrize(("loudness", "noise"), [(1.0, 0.01), (0.05, 0.0)])
+async def test_speech_is_heard_through_noise_and_from_afar(voices, loudness, noise):
     lines = lines_at(2_000, 7_000, 14_000)
-    sound = sound_of(lines, voices)
-    noisy = sound + np.random.default_rng(0).normal(0, 0.01, len(sound)).astype(np.float32)
+    sound = sound_of(lines, voices) * np.float32(loudness)
+    noisy = sound + np.random.default_rng(0).normal(0, noise, len(sound)).astype(np.float32)
     covered = np.zeros(len(sound), bool)
     for stretch in speech(noisy):
         covered[stretch.start : stretch.end] = True
