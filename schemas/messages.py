@@ -25,7 +25,18 @@ class Image(BaseModel):
     """Stable name of the picture (video, time, lineage), so that an engine can cache its encoding."""
 
 
-Part = Text | Image
+class Audio(BaseModel):
+    """A stretch of sound in a message: a WAV file, 16 kHz mono, for models that hear."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+    type: Literal["audio"] = "audio"
+    wav: bytes
+    key: str | None = None
+    """Stable name of the sound (video, times, lineage)."""
+
+
+Part = Text | Image | Audio
 
 
 class Message(BaseModel):

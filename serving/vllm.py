@@ -22,7 +22,7 @@ from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 from ray.serve.llm import LLMConfig, build_llm_deployment
 from ray.serve.llm.deployment import LLMServer
 from ray.serve.llm.openai_api_models import ChatCompletionRequest
-from schemas.messages import Image, Usage
+from schemas.messages import Image, Text, Usage
 
 from serving.scaling import deployment_name, scaling
 
@@ -111,7 +111,7 @@ def chat_body(request: ChatRequest, model: str, template: ChatTemplate) -> Json:
         for block, part in zip(sent["content"], message.content, strict=True):
             if isinstance(part, Image):
                 block["uuid"] = part.key
-            else:
+            elif isinstance(part, Text):
                 block["text"] = template.without_control(part.text)
     if request.schema is not None:
         # vLLM would write the schema's JSON with spaces: more tokens, and not what small models were trained on.

@@ -25,6 +25,7 @@ from tests.library_scene import DIMENSIONS, Scene, batch, vector_of
 
 WIDTH, HEIGHT = 24, 16
 SUMMARY = "A cat and a dog meet by the boat."
+MARKS = {"image": "picture", "audio": "sound"}
 Script = Rule | Sequence[Answer]
 
 
@@ -155,9 +156,9 @@ class Cast:
 
 
 def text_of(request: ChatRequest) -> str:
-    """The words of a request; a picture is a mark."""
+    """The words of a request; a picture is a mark, and so is a sound."""
     parts = (part for message in request.messages for part in message.parts())
-    return "\n".join(part.text if isinstance(part, Text) else "<picture>" for part in parts)
+    return "\n".join(part.text if isinstance(part, Text) else f"<{MARKS[part.type]}>" for part in parts)
 
 
 def pictures_of(request: ChatRequest) -> list[bytes]:

@@ -1,9 +1,12 @@
 """Looking at films that nobody indexed: what the model sees of them, what it is refused, and what a prompt weighs."""
 
+import io
 import re
+import wave
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loupe import storage
@@ -15,7 +18,8 @@ from loupe.benchmarks.toytown.writing import write_film as write_toytown
 from loupe.engines.protocol import ChatRequest
 from loupe.engines.scripted_speech import ScriptedTranscriber
 from loupe.engines.speech import RATE, Spoken
-from schemas.messages import Image
+from loupe.media import cut_audio, decode_jpeg, sample_frames
+from schemas.messages import Audio, Image
 from schemas.traces import MediaRef, ShownMessage, ShownPart, Trace, prompt_hash
 from tests.agent_scene import Cast, Script, answer, listen, look, pictures_of, question, text_of, watch
 from tests.films.barcoded import barcode, write_film
@@ -36,6 +40,16 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> str:
 async def play(films: str, vlm: Script, **settings: object) -> tuple[Cast, Trace]:
     cast = Cast(None, vlm=vlm, root=films, **settings)
     return cast, await cast.play(question(), "active_perception")
+
+
+def sounds_of(request: ChatRequest) -> list[np.ndarray]:
+    """The sounds of a request, as samples of 16 kHz."""
+    found = []
+    for part in (part for message in request.messages for part in message.parts() if isinstance(part, Audio)):
+        with wave.open(io.BytesIO(part.wav)) as file:
+            assert (file.getframerate(), file.getnchannels()) == (RATE, 1)
+            found.append(np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32_767)
+    return found
 
 
 def seen(request: ChatRequest) -> list[int]:
@@ -279,6 +293,26 @@ async def test_what_cannot_be_heard_is_told(
     assert (trace.turns[0].is_error, trace.status) == (True, "answered")
 
 
+async def test_a_model_that_hears_is_given_the_sound_itself_as_long_as_it_is_the_newest_percept(
+    spoken: tuple[str, ToytownFilm],
+) -> None:
+    said = [listen(5, 12), watch(10, 14, 2), look(0, 1, 2), answer("A", **SURE)]
+    cast = Cast(None, vlm=said, root=spoken[0], looking={"hearing": "audio"})
+    trace = await cast.play(question(), "active_perception")
+    heard = [sounds_of(request) for request in cast.engines["vlm"].requests]
+    with open(f"{spoken[0]}/a.mp4", "rb") as file:
+        wanted = [cut_audio(file, 5_000, 12_000), cut_audio(file, 10_000, 14_000)]
+    assert [len(sounds) for sounds in heard] == [0, 1, 1, 0]
+    for (sound,), samples in zip(heard[1:3], wanted, strict=True):
+        assert np.abs(sound - samples).max() < 1e-4
+    assert [bool(turn.calls) for turn in trace.turns] == [False] * 4
+    assert "[10.0-14.0]" in cast.prompts("vlm")[2]
+    again = Trace.from_row(trace.as_row())
+    assert [part.sound for message in prompt_of(again, 1) for part in message.parts if part.sound] == [
+        again.turns[0].sound
+    ]
+
+
 async def test_a_silent_film_cannot_be_listened_to(films: str) -> None:
     cast = Cast(None, vlm=[listen(0, 3), look(0, 1, 2), answer("A", **SURE)], transcriber=ears(), root=films)
     trace = await cast.play(question(), "active_perception")
@@ -321,3 +355,32 @@ async def test_a_prompt_holds_one_percept_and_grows_by_notes_alone_however_long_
             assert after - before <= said - said_before + GONE_LETTERS
     lengths = [[letters for _, letters, _ in weighed[minutes]] for minutes in (5, 130)]
     assert lengths[1][-1] - lengths[0][-1] <= 16 * TURNS  # longer numbers, and nothing else
+
+
+# Real clips
+
+CLIPS = Path(__file__).parents[2] / "shared" / "media"
+LAST = {"rotated_90.mov": 0.0}
+"""Of a film of a tenth of a second."""
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="the clips are not here")
+@pytest.mark.parametrize("clip", ["nasa_13013.mp4", "flipping_a_pancake.mkv", "car-detection.mp4", "rotated_90.mov"])
+async def test_of_real_clips_every_tool_gives_what_the_decoder_gives(clip: str) -> None:
+    said = [look(0, LAST.get(clip, 0.5), 3), listen(0.1, 0.9), watch(0.2, 0.6, 2), answer("A", **SURE)]
+    cast = Cast(None, vlm=said, root=str(CLIPS), looking={"hearing": "audio"})
+    trace = await cast.play(question(video=clip), "active_perception")
+    assert trace.status == "answered", trace.error
+    silent = "no sound" in cast.prompts("vlm")[0]
+    assert [turn.is_error for turn in trace.turns] == [False, silent, silent, False]
+    for turn, request in zip(trace.turns[:3], cast.engines["vlm"].requests[1:], strict=True):
+        if turn.is_error:
+            continue
+        with (CLIPS / clip).open("rb") as file:
+            frames = [one.rgb for one in sample_frames(file, [media.ts_ms for media in turn.media])]
+            samples = [cut_audio(file, turn.sound.start_ms, turn.sound.end_ms)] if turn.sound else []
+        for picture, rgb in zip(map(decode_jpeg, pictures_of(request)), frames, strict=True):
+            assert picture.shape == rgb.shape
+            assert np.abs(picture.astype(int) - rgb).mean() < 8
+        for sound, wanted in zip(sounds_of(request), samples, strict=True):
+            assert np.abs(sound - wanted).max() < 1e-4

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.answer_batch import print_plan
 from loupe.config import Config, ConfigError
 from loupe.library.notes import read_notes
 from tests.answer_scene import answer_all, config_tree, rows, write_questions
@@ -53,3 +54,12 @@ def test_notes_are_written_back_by_the_job_and_offered_to_the_next(tmp_path: Pat
     assert answer_all(first.model_copy(update={"answer": later})) == 0
     openings = [json.loads(row["messages"])[1]["content"] for row in rows(str(tmp_path / "later"), "traces")]
     assert all("<notes>" in opening for opening in openings)
+
+
+def test_a_plan_bounds_what_looking_may_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for turns in (6, 12):
+        looking = {"turns": "fixed", "max_turns": turns}
+        assert print_plan(job(tmp_path, policy="active_perception", looking=looking)) == 0
+        told.append(json.loads(capsys.readouterr().out)["prompt_tokens_at_most"])
+    assert told[1] == 2 * told[0] > 0

@@ -21,13 +21,14 @@ from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
 from loupe.engines.protocol import ChatRequest, Engine, EngineError, Reply
 from loupe.engines.speech import Spoken, Transcriber
+from loupe.engines.waves import wav
 from loupe.library import Library, StoredFrame
 from loupe.library.search import Hit, LevelName
 from loupe.media import MediaError, Sound
 from loupe.prompts import Prompt
 from loupe.storage import StorageError
 from loupe.transcribing import transcribe
-from schemas.messages import Image, Message, Part, Text
+from schemas.messages import Audio, Image, Message, Part, Text
 from schemas.questions import Question
 from schemas.traces import Call, Limit, MediaRef, ShownMessage, ShownPart, SoundRef, prompt_hash
 
@@ -151,8 +152,9 @@ class Scene:
         """What models were asked since somebody took this list (take_calls)."""
         self.used: dict[str, Prompt] = {}
         """Prompts that were filled, by name."""
-        self._pictures: dict[MediaRef, Image] = {}
-        self._media: dict[str | None, MediaRef] = {}
+        self._media: dict[MediaRef | SoundRef, Image | Audio] = {}
+        self._refs: dict[str | None, ShownPart] = {}
+        """By the keys of pictures and sounds."""
 
     @property
     def several(self) -> bool:
@@ -257,7 +259,11 @@ class Scene:
             lineage=self.desk.footage.lineage(file),
             given="words" if hearing == "transcript" else "sound",
         )
-        return Heard(ref, await self._transcribed(ref, samples) if ref.given == "words" else ())
+        if ref.given == "words":
+            return Heard(ref, await self._transcribed(ref, samples))
+        key = f"{film.video_id}@{start_ms}-{end_ms}/{ref.lineage}"
+        self._keep(ref, Audio(wav=wav(samples), key=key))
+        return Heard(ref, ())
 
     async def _transcribed(self, ref: SoundRef, samples: Sound) -> tuple[Spoken, ...]:
         """What is said, with a record of the call. Raises EngineError."""
@@ -296,9 +302,12 @@ class Scene:
         return self.desk.library.frames(film.video_id, times_ms)
 
     def _known(self, media: MediaRef, image: Image) -> Frame:
-        self._pictures[media] = image
-        self._media[image.key] = media
+        self._keep(media, image)
         return Frame(media, image)
+
+    def _keep(self, ref: MediaRef | SoundRef, part: Image | Audio) -> None:
+        self._media[ref] = part
+        self._refs[part.key] = ShownPart(media=ref) if isinstance(ref, MediaRef) else ShownPart(sound=ref)
 
     async def search(
         self, query: str, film: Film, *, level: LevelName, start_ms: int, end_ms: int, top_k: int
@@ -369,28 +378,29 @@ class Scene:
             return reached
         return "job" if self.desk.spent.reached(self.settings.job_budget, now) else None
 
-    # Messages, with pictures and by reference
+    # Messages, with their media and by reference
 
     def shown(self, messages: Sequence[Message]) -> tuple[ShownMessage, ...]:
-        """Messages with their pictures by reference."""
+        """Messages with their media by reference."""
 
         def part(one: Part) -> ShownPart:
-            return ShownPart(text=one.text) if isinstance(one, Text) else ShownPart(media=self._media[one.key])
+            return ShownPart(text=one.text) if isinstance(one, Text) else self._refs[one.key]
 
         return tuple(ShownMessage(role=message.role, parts=tuple(map(part, message.parts()))) for message in messages)
 
     def real(self, messages: Sequence[ShownMessage]) -> tuple[Message, ...]:
-        """The same with their pictures, of frames that this scene has loaded."""
+        """The same with their media, which this scene has loaded."""
 
         def part(one: ShownPart) -> Part:
-            return self._pictures[one.media] if one.media else Text(text=one.text or "")
+            ref = one.media or one.sound
+            return self._media[ref] if ref else Text(text=one.text or "")
 
         return tuple(Message(role=one.role, content=tuple(map(part, one.parts))) for one in messages)
 
     def forget_all_but(self, messages: Sequence[ShownMessage]) -> None:
-        """Let the pictures go that these messages do not show: a view that has dropped one never shows it again."""
-        shown = {part.media for message in messages for part in message.parts}
-        self._pictures = {media: image for media, image in self._pictures.items() if media in shown}
+        """Let the media go that these messages do not show: a view that has dropped some never shows them again."""
+        shown = {part.media or part.sound for message in messages for part in message.parts}
+        self._media = {ref: part for ref, part in self._media.items() if ref in shown}
 
 
 class _Recorded:

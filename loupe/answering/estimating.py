@@ -52,7 +52,7 @@ def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
         "critic": _times(judged, 2 * reviews),
         "critic_vlm": _times(look, reviews),
     }
-    return {role: most[role] for role in roles}
+    return {role: most[role] for role in roles if role in most}  # a transcriber counts no tokens
 
 
 def expected(left: int, finished: pa.Table) -> dict[str, object]:

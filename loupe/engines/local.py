@@ -15,7 +15,7 @@ from loupe.engines import checkpoint, decoding
 from loupe.engines.counting import picture_usage
 from loupe.engines.grammar import Grammars
 from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
-from schemas.messages import Image, Usage
+from schemas.messages import Image, Text, Usage
 
 ENTROPY = "whole vocabulary, before the grammar's mask, at temperature 1"
 """What entropies are of."""
@@ -205,7 +205,7 @@ class LocalEngine:
 def _alike(request: ChatRequest) -> tuple[int, int]:
     parts = [part for message in request.messages for part in message.parts()]
     images = sum(isinstance(part, Image) for part in parts)
-    letters = sum(len(part.text) for part in parts if not isinstance(part, Image))
+    letters = sum(len(part.text) for part in parts if isinstance(part, Text))
     return images, max(letters.bit_length(), 8)
 
 

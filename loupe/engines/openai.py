@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletion
 from loupe.engines.counting import picture_usage
 from loupe.engines.endpoint import Endpoint, Patience, TransientError
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
-from schemas.messages import Message, Text, Usage
+from schemas.messages import Audio, Message, Text, Usage
 
 SESSION_HEADER = "x-session-id"
 """What Ray Serve routes by; other servers pass it by."""
@@ -73,6 +73,9 @@ def _message(message: Message) -> dict[str, Any]:
     for part in message.parts():
         if isinstance(part, Text):
             parts.append({"type": "text", "text": part.text})
+        elif isinstance(part, Audio):
+            data = base64.b64encode(part.wav).decode()
+            parts.append({"type": "input_audio", "input_audio": {"data": data, "format": "wav"}})
         else:
             url = "data:image/jpeg;base64," + base64.b64encode(part.jpeg).decode()
             parts.append({"type": "image_url", "image_url": {"url": url}})

@@ -1,17 +1,15 @@
 """Speech behind an OpenAI-compatible address: POST /v1/audio/transcriptions. Whisper on vLLM speaks it too."""
 
 import asyncio
-import io
-import wave
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-import numpy as np
 import openai
 from openai.types.audio import TranscriptionVerbose
 
 from loupe.engines.endpoint import Endpoint, Patience, TransientError
 from loupe.engines.speech import RATE, Sound, Spoken
+from loupe.engines.waves import wav
 
 WINDOW_MS = 30_000
 """Whisper's own; servers cut what is longer wherever it comes."""
@@ -64,14 +62,3 @@ class OpenAITranscriber:
         if not isinstance(answer, TranscriptionVerbose) or not isinstance(answer.text, str):
             raise TransientError(f"the body is not a transcription: {str(answer)[:200]!r}")
         return answer
-
-
-def wav(sound: Sound) -> bytes:
-    """Sound as a WAV file, 16 bits."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes((np.clip(sound, -1, 1) * 32_767).astype("<i2").tobytes())
-    return file.getvalue()

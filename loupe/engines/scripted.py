@@ -10,7 +10,7 @@ from typing import Any
 
 from loupe.engines.counting import picture_usage
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
-from schemas.messages import Text, Usage
+from schemas.messages import Audio, Image, Part, Text, Usage
 
 Answer = str | Exception | Reply
 Rule = Callable[[ChatRequest], Answer | Awaitable[Answer]]
@@ -55,12 +55,22 @@ def digest(request: ChatRequest) -> str:
     seed = hashlib.sha256()
     for message in request.messages:
         for part in message.parts():
-            seed.update(part.text.encode() if isinstance(part, Text) else part.jpeg)
+            seed.update(_bytes(part))
     words = _words(seed.hexdigest())
     if request.schema is None:
         return " ".join(itertools.islice(words, 3))
     example = _example(request.schema, request.schema.get("$defs", {}), words, itertools.count())
     return json.dumps(example, separators=(",", ":"))
+
+
+def _bytes(part: Part) -> bytes:
+    match part:
+        case Text():
+            return part.text.encode()
+        case Image():
+            return part.jpeg
+        case Audio():
+            return part.wav
 
 
 RULES: dict[str, Rule] = {"digest": digest}

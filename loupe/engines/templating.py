@@ -10,7 +10,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from loupe.engines.protocol import ChatRequest, EngineError, RequestError
 from loupe.media.pictures import decode_jpeg
-from schemas.messages import Part, Text
+from schemas.messages import Audio, Part, Text
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class ChatTemplate:
     def _part(self, part: Part, pictures: list[Picture.Image]) -> dict[str, str]:
         if isinstance(part, Text):
             return {"type": "text", "text": self.without_control(part.text)}
+        if isinstance(part, Audio):
+            raise RequestError("the model does not hear, and the request has sound")
         if not self.sees:
             raise RequestError("the model takes text alone, and the request has a picture")
         try:

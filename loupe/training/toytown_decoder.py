@@ -22,7 +22,7 @@ from loupe.training.toytown_tasks import (
     find_task,
     video_task,
 )
-from schemas.messages import Image, Message
+from schemas.messages import Message, Text
 
 ROWS, COLUMNS = 6, 8
 """Tokens of a picture, as the decoder sees them."""
@@ -80,7 +80,7 @@ class TaskEncoder:
             {
                 "role": message.role,
                 "content": [
-                    {"type": "image"} if isinstance(part, Image) else {"type": "text", "text": part.text}
+                    {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
                     for part in message.parts()
                 ],
             }

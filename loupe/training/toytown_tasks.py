@@ -18,7 +18,7 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.captioning import caption_request
 from loupe.prompts import load
 from loupe.summarizing import chunk_summary_request, video_summary_request
-from schemas.messages import Image, Message
+from schemas.messages import Image, Message, Text
 from schemas.outputs import ChunkSummary, FrameAnswer, FrameCaption
 
 HELD_OUT = 10_000_000
@@ -307,5 +307,5 @@ def corpus(rng: np.random.Generator, count: int) -> list[str]:
         tasks += [chunk_task(rng, film, 3), video_task(rng, film, 2, 10)]
         for task in tasks:
             texts.append(task.target)
-            texts += [part.text for m in task.messages for part in m.parts() if not isinstance(part, Image)]
+            texts += [part.text for m in task.messages for part in m.parts() if isinstance(part, Text)]
     return texts
