@@ -5,8 +5,9 @@ import wave
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from loupe.config import ConfigError, FasterWhisperModel, OpenAIModel, ScriptedModel
+from loupe.config import Config, ConfigError, FasterWhisperModel, OpenAIModel, ScriptedModel
 from loupe.engines.open import open_transcriber
 from loupe.engines.openai_speech import OpenAITranscriber
 from loupe.engines.protocol import EngineError
@@ -79,6 +80,29 @@ async def test_the_config_says_which_engine():
     assert (await scripted.transcribe([SOUND]))[0][0].end_ms == 1_000
     with pytest.raises(ConfigError, match="no scripted rule is called"):
         open_transcriber(ScriptedModel(engine="scripted", source="nobody"))
+
+
+WHISPER = {"engine": "whisper", "source": "w"}
+WRITER = {"engine": "fields"}
+
+
+def test_who_can_hear_and_who_can_write():
+    assert Config.model_validate({"models": {"w": WHISPER}, "roles": {"transcriber": "w"}}).speech_model().source == "w"
+    assert Config.model_validate({"models": {"w": WRITER}, "roles": {"summarizer": "w"}}).speech_model() is None
+    with pytest.raises(ValidationError, match="role transcriber cannot be done by 'w': its engine is fields"):
+        Config.model_validate({"models": {"w": WRITER}, "roles": {"transcriber": "w"}})
+    with pytest.raises(ValidationError, match="role summarizer cannot be done by 'w': its engine is whisper"):
+        Config.model_validate({"models": {"w": WHISPER}, "roles": {"summarizer": "w"}})
+
+
+def test_behind_the_front_of_served_models_the_transcriber_stays_where_it_is():
+    address = {"engine": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "w"}
+    for model in (WHISPER, address):
+        tree = {"models": {"ear": model, "writer": WRITER}, "roles": {"transcriber": "ear", "summarizer": "writer"}}
+        config = Config.model_validate(tree)
+        through = config.through_front("http://127.0.0.1:8000/v1")
+        assert through.speech_model() == config.speech_model()
+        assert through.chat_model("summarizer").engine == "openai"
 
 
 def test_faster_whisper_is_asked_for_by_name_where_it_is_missing():
