@@ -11,14 +11,18 @@ import pytest
 
 from loupe import storage
 from loupe.agent.footage import Held
+from loupe.agent.loop import rollout
+from loupe.agent.policies import POLICIES
 from loupe.agent.view import prompt_of
 from loupe.benchmarks.toytown.film import write_mp4
 from loupe.benchmarks.toytown.screenplay import Film as ToytownFilm
 from loupe.benchmarks.toytown.writing import write_film as write_toytown
 from loupe.engines.protocol import ChatRequest
+from loupe.engines.scripted import ScriptedEngine
 from loupe.engines.scripted_speech import ScriptedTranscriber
 from loupe.engines.speech import RATE, Spoken
 from loupe.media import cut_audio, decode_jpeg, sample_frames
+from loupe.training.toytown_looks import Ears, ToytownDesk, looker_config
 from schemas.messages import Audio, Image
 from schemas.traces import MediaRef, ShownMessage, ShownPart, Trace, prompt_hash
 from tests.agent_scene import Cast, Script, answer, listen, look, pictures_of, question, text_of, watch
@@ -355,6 +359,45 @@ async def test_a_prompt_holds_one_percept_and_grows_by_notes_alone_however_long_
             assert after - before <= said - said_before + GONE_LETTERS
     lengths = [[letters for _, letters, _ in weighed[minutes]] for minutes in (5, 130)]
     assert lengths[1][-1] - lengths[0][-1] <= 16 * TURNS  # longer numbers, and nothing else
+
+
+async def words_weighed(minutes: int) -> list[tuple[int, int, int, int]]:
+    """The same of a drawn film that is listened to, watched and looked at in turn; and the letters heard."""
+    drawn = write_toytown(1, 0, minutes)
+    step = minutes * 60 // TURNS
+    kinds = (
+        lambda at: listen(at, at + 20, observation="somebody spoke " * 4),
+        lambda at: watch(at, at + 15, LOOK_FRAMES, observation="somebody spoke " * 4),
+        lambda at: look(at, at + 15, LOOK_FRAMES, observation="somebody stood " * 4),
+    )
+    noted = [kinds[turn % 3](turn * step) for turn in range(TURNS - 1)]
+    engine, config = ScriptedEngine([*noted, answer("A", **SURE)]), looker_config()
+    looking = config.answer.looking.model_copy(update={"turns": "fixed", "max_turns": TURNS})
+    shown = config.answer.shown.model_copy(update={"prompt_tokens": 10_000})
+    told = config.answer.model_copy(update={"looking": looking, "shown": shown})
+    ears = Ears(drawn, np.random.default_rng(1), 0.0)
+    desk = ToytownDesk(drawn, engine, ears, config.model_copy(update={"answer": told}))
+    trace = await rollout(desk, POLICIES["active_perception"], question())
+    assert trace.status == "answered"
+    weighed = []
+    for turn, request in enumerate(engine.requests):
+        text = text_of(request)
+        heard = re.findall(r"<heard>\n(.*?)\n</heard>", text, re.DOTALL)
+        assert len(heard) <= 1
+        letters = sum(map(len, heard))
+        weighed.append((len(pictures_of(request)), len(text) - letters, sum(map(len, noted[:turn])), letters))
+    return weighed
+
+
+async def test_words_of_a_prompt_are_those_of_one_percept_however_long_the_film() -> None:
+    for minutes in (5, 130):
+        weighed = await words_weighed(minutes)
+        assert max(letters for *_, letters in weighed) > 0
+        for turn, (pictures, _, _, letters) in enumerate(weighed[1:]):
+            assert pictures == (0 if turn % 3 == 0 else LOOK_FRAMES)
+            assert letters == 0 if turn % 3 == 2 else letters < 20 * 40
+        for (_, before, said_before, _), (_, after, said, _) in pairwise(weighed[1:]):
+            assert after - before <= said - said_before + GONE_LETTERS
 
 
 # Real clips

@@ -28,8 +28,8 @@ from loupe.benchmarks.toytown.questions import draw_questions
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.benchmarks.toytown.truth import truth_of
 from loupe.benchmarks.toytown.writing import write_film
-from loupe.config import Config, Looking, ScriptedModel, load
-from loupe.engines.protocol import ChatRequest, Reply
+from loupe.config import Config, ScriptedModel, load
+from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.engines.speech import Spoken
 from loupe.library import StoredFrame
 from loupe.media import Sound
@@ -38,7 +38,7 @@ from loupe.training.toytown_lessons import DEMO, Rolled, real, report
 from loupe.training.toytown_lessons_library import PICTURE
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, write_lessons
 from loupe.training.toytown_looks_kinds import plan_of
-from loupe.training.toytown_looks_plans import FRAMES, LISTEN
+from loupe.training.toytown_looks_plans import FRAMES
 from loupe.training.toytown_looks_prompts import OFF, Explored, file_of, percept_of
 from loupe.training.toytown_oracle import LAST, SURE, UNSURE, is_step, reply, said
 from loupe.training.toytown_oracle_prompts import text_of
@@ -175,7 +175,7 @@ class Shelf:
 class ToytownDesk(Desk):
     """A desk at which a drawn film is looked at and listened to."""
 
-    def __init__(self, film: Film, looker: Looker, ears: Ears, config: Config) -> None:
+    def __init__(self, film: Film, looker: Engine, ears: Ears, config: Config) -> None:
         super().__init__(None, None, {"oracle": looker}, config, run="lessons")
         self.film, self.ears = film, ears
 
@@ -195,16 +195,9 @@ class ToytownDesk(Desk):
 
 
 def looker_config() -> Config:
-    """The demo's config, with an oracle that looks as the tiny model may."""
-    demo = load(DEMO)
-    looking = Looking(frames=FRAMES, listen_seconds=LISTEN, watch_seconds=60)
-    return demo.model_copy(
-        update={
-            "models": {"oracle": ScriptedModel(engine="scripted")},
-            "roles": {"vlm": "oracle", "transcriber": "oracle"},
-            "answer": demo.answer.model_copy(update={"looking": looking}),
-        }
-    )
+    """The demo's config, with an oracle in the place of the tiny model."""
+    models, roles = {"oracle": ScriptedModel(engine="scripted")}, {"vlm": "oracle", "transcriber": "oracle"}
+    return load(DEMO).model_copy(update={"models": models, "roles": roles})
 
 
 def rollouts(

@@ -3,14 +3,17 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from itertools import islice
 
 from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.training.toytown_looks_plans import (
+    SHORTEST,
     Read,
     all_of,
     apart,
     at,
     beside,
+    between,
     closer,
     counts,
     firsts,
@@ -21,7 +24,6 @@ from loupe.training.toytown_looks_plans import (
     scans,
     scene_of,
     shown_in,
-    sign_and_place,
     sign_while,
     taker,
     until_found,
@@ -248,25 +250,35 @@ def _longest(seen: Explored, pattern: str) -> Plan:
 
 
 def count_signs(names: Names, seen: Explored) -> Plan:
-    first = yield from until_found(scans(seen, sign_and_place(names["sign"])))
-    last = first if is_none(first) else (yield from until_found(scans(seen, sign_and_place(names["until"]))))
-    yield from _count(first, last, names, seen)
+    yield from _count(names["sign"], names["until"], 1, ACTIONS[names["does"]], seen)
 
 
 def count_places(names: Names, seen: Explored) -> Plan:
-    first = yield from until_found(scans(seen, run_of(place_of(names), 0)))
-    last = first if is_none(first) else (yield from until_found(scans(seen, run_of(place_of(names, "until"), 0))))
-    yield from _count(first, last, names, seen)
+    yield from _count(place_of(names), place_of(names, "until"), 0, ACTIONS[names["does"]], seen)
 
 
-def _count(first: str, last: str, names: Names, seen: Explored) -> Plan:
-    if is_none(first) or is_none(last) or spans_in(first)[0][0] >= spans_in(last)[0][0]:
+def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan:
+    """Where the two are first met, from afar; then what lies between them, so closely that no event is missed.
+
+    Where the steps do not last for all of that, what was counted is the answer.
+    """
+    met: dict[str, float] = {}
+    left = seen.steps - 1
+    for step in scans(seen, firsts((first, last), number)):
+        met = {**_firsts_in((yield step)), **met}
+        left -= 1
+        if len(met) == 2:
+            break
+    if len(met) < 2 or met[first] >= met[last]:
         yield answer(UNANSWERABLE, [])
         return
-    act = ACTIONS[names["does"]]
-    window = closer(seen, spans_in(first)[0][0], spans_in(last)[0][0], where(rf"person {act}", act, EVENT_GAP))
-    notes = yield from all_of(window)
-    starts = [start for note in notes if not is_none(note) for start, _ in spans_in(note)]
+    read = between(first, last, met, number, where(rf"person {act}", act, SHORTEST))
+    looks = closer(seen, met[first] - apart(seen) + 1, met[last], read, SHORTEST)
+    notes = yield from all_of(islice(looks, left))
+    spans = [span for note in notes if not is_none(note) for span in spans_in(note)]
+    starts = [
+        start for (start, _), (_, end) in zip(spans, [(0.0, -9.0), *spans], strict=False) if start - end > SHORTEST
+    ]
     yield answer(str(len(starts)) if starts else UNANSWERABLE, starts[:4])
 
 

@@ -18,6 +18,8 @@ APART = 10.0
 """Seconds between the frames of a scan: no scene is shorter."""
 SPARE = 5
 """Steps that a scan of the whole film leaves."""
+SHORTEST = 1.5
+"""Seconds: no event is shorter."""
 LISTEN, OVERLAP = 120.0, 6.0
 """Seconds of one listening, and of it heard again in the next: no line is longer."""
 Read = Callable[[str], str]
@@ -53,13 +55,13 @@ def scans(seen: Explored, read: Read, after: float = 0.0) -> Iterator[Step]:
         start += frames * step
 
 
-def closer(seen: Explored, start: float, end: float, read: Read) -> Iterator[Step]:
-    """Looks that go through a window, a frame a second."""
+def closer(seen: Explored, start: float, end: float, read: Read, step: float = 1.0) -> Iterator[Step]:
+    """Looks that go through a window, a frame a second or so."""
     start, end = max(0.0, float(int(start))), min(end, seen.seconds)
     while start < end:
-        frames = max(1, min(FRAMES, int(seen.seconds - start) + 1))
-        yield look(start, min(start + frames - 1, seen.seconds), frames, read)
-        start += frames
+        frames = max(1, min(FRAMES, int((seen.seconds - start) / step) + 1))
+        yield look(start, min(start + (frames - 1) * step, seen.seconds), frames, read)
+        start += frames * step
 
 
 def hearings(seen: Explored, read: Read) -> Iterator[Step]:
@@ -141,6 +143,24 @@ def firsts(names: Sequence[str], number: int) -> Read:
         return " ".join(f"{name} {start:.1f}" for name, start in first.items()) or "none: " + names[0]
 
     return read
+
+
+def between(first: str, last: str, met: dict[str, float], number: int, read: Read) -> Read:
+    """What lies between the first times that a field says two names, which frames have met at some times."""
+
+    def read_between(told: str) -> str:
+        kept: list[Line] = []
+        begun = False
+        for line in lines_of(told):
+            says = field(line, number).split(", ")
+            if line.start >= met[last] or last in says:
+                break
+            begun = begun or first in says or line.start > met[first]
+            if begun:
+                kept.append(line)
+        return read("\n".join(f"[{line.start:.1f}] {line.text}" for line in kept))
+
+    return read_between
 
 
 def counts(before: Counter[str], names: Sequence[str], pattern: str) -> Read:
