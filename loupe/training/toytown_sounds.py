@@ -25,9 +25,11 @@ MARGIN_MS = 300
 """Of silence before the first word and behind the last, at most, if the window has room."""
 SILENCE = 0
 """The number of no word; a word's is its place in VOCABULARY, from one on."""
-NOISES = ("white", "brown", "hum", "others")
-"""That it learns from: even, dark, of one tone, and other people."""
+COLOURED = {"white": 0.0, "light": 0.25, "pink": 0.5, "dark": 0.75, "brown": 1.0}
+"""Noises by how fast their amplitude falls with the frequency: as its power of so much."""
 UNHEARD_NOISE = "pink"
+NOISES = (*(noise for noise in COLOURED if noise != UNHEARD_NOISE), "hum", "others")
+"""That it learns from: those, one tone, and other people."""
 
 Sound = npt.NDArray[np.float32]
 
@@ -79,15 +81,15 @@ def random_text(rng: np.random.Generator) -> str:
 
 
 def random_manner(rng: np.random.Generator, voices: Sequence[str]) -> Manner:
-    """One of the manners that the transcriber learns from; half of them without noise, as films are."""
+    """One of the manners that the transcriber learns from; many of them without noise, as films are."""
     low, high = np.log(LOUDNESS)
     return Manner(
         voice=voices[int(rng.integers(len(voices)))],
         speed=float(rng.uniform(*SPEEDS)) if rng.random() < 0.8 else 1.0,
         gap_ms=int(rng.integers(*GAPS_MS)) if rng.random() < 0.5 else speech.GAP_MS,
         loudness=float(np.exp(rng.uniform(low, high))),
-        noise=NOISES[int(rng.integers(len(NOISES)))] if rng.random() < 0.5 else None,
-        decibels=float(rng.uniform(8, 35)),
+        noise=NOISES[int(rng.integers(len(NOISES)))] if rng.random() < 0.6 else None,
+        decibels=float(rng.uniform(6, 30)),
     )
 
 
@@ -158,7 +160,7 @@ def noise(manner: Manner, count: int, recorded: Mapping[str, Samples], rng: np.r
         tone = rng.uniform(50, 400) * 2 * np.pi / RATE * np.arange(count)
         kind = (np.sin(tone) + 0.5 * np.sin(2 * tone) + 0.25 * np.sin(3 * tone)).astype(np.float32)
     else:
-        exponent = {"white": 0.0, "pink": 0.5, "brown": 1.0}[str(manner.noise)]
+        exponent = COLOURED[str(manner.noise)]
         spectrum = np.fft.rfft(rng.standard_normal(count).astype(np.float32))
         kind = np.fft.irfft(spectrum / np.maximum(1, np.arange(len(spectrum))) ** exponent, count).astype(np.float32)
     wanted = USUAL / 10 ** (manner.decibels / 20)
