@@ -106,6 +106,8 @@ class Scene:
             "end_ms": self.end_ms,
             "lineage": self.lineage,
             "caption_lineage": self.caption_lineage,
+            "sound_lineage": "",
+            "transcript_lineage": "",
             "summary_lineage": self.summary_lineage,
             "frame_count": len(self.times),
             "damaged_packets": 2,
