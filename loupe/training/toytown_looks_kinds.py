@@ -32,6 +32,7 @@ from loupe.training.toytown_looks_plans import (
 from loupe.training.toytown_looks_prompts import Explored
 from loupe.training.toytown_oracle_heard import in_digits, spoken
 from loupe.training.toytown_oracle_plans import place_of
+from loupe.training.toytown_oracle_prompts import Line
 from loupe.training.toytown_oracle_steps import (
     ACTIONS,
     EVENT_GAP,
@@ -44,6 +45,7 @@ from loupe.training.toytown_oracle_steps import (
     as_spans,
     give,
     is_none,
+    joined,
     matched,
     spans_in,
     where,
@@ -276,9 +278,8 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     looks = closer(seen, met[first] - apart(seen) + 1, met[last], read, SHORTEST)
     notes = yield from all_of(islice(looks, left))
     spans = [span for note in notes if not is_none(note) for span in spans_in(note)]
-    starts = [
-        start for (start, _), (_, end) in zip(spans, [(0.0, -9.0), *spans], strict=False) if start - end > SHORTEST
-    ]
+    events = joined([Line(start, end, 1, "") for start, end in spans], SHORTEST)  # one may lie in two looks
+    starts = [start for start, _ in events]
     yield answer(str(len(starts)) if starts else UNANSWERABLE, starts[:4])
 
 
