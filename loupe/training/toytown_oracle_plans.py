@@ -145,7 +145,8 @@ def when_event(names: Names, seen: Seen) -> Plan:
     doing = f"{names['colour']} person {ACTIONS[names['does']]}"
     query = f"{names['colour']} {ACTIONS[names['does']]}"
     note = yield from in_scene(names["sign"], query, where(doing, doing, EVENT_GAP))
-    yield from give(note, as_spans(spans_in(note)))
+    # an event is short: that its last frame lasts a second, too, counts
+    yield from give(note, as_spans([(start, end + 1) for start, end in spans_in(note)]))
 
 
 def last_has(names: Names, seen: Seen) -> Plan:
