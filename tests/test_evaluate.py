@@ -93,7 +93,10 @@ def test_the_table_tells_accuracy_by_capability_and_what_the_critic_did(
     assert "\nmissing 1 14.3 %" in printed
 
 
-def test_the_first_questions_are_told_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_questions_are_told_one_by_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     printed = told(replace(made(tmp_path), show=2), capsys)
     assert "What happens in right? A · a cat jumps A · a cat jumps 0.95 0:00:12 2 330 right" in printed
     assert "What happens in wrong? D · it rains B · a dog barks 0.90 0:00:12 1 220 wrong" in printed
