@@ -84,3 +84,15 @@ async def test_asking_takes_nothing_away_from_what_is_seen(films: str) -> None:
     last = cast.engines["vlm"].requests[-1]
     assert (trace.status, [bars(jpeg) for jpeg in pictures_of(last)]) == ("answered", [0, 10])
     assert "bars" in text_of(last)
+
+
+async def test_a_look_that_had_no_room_beside_a_long_result_may_come_back(library: Library) -> None:
+    """The second search is short, and of the first only the places stay: within some bounds the look has room again."""
+    said = [look(0, 8, 9, thought="so " * 100), search("a cat"), search("a dog", start=1, end=2), answer("A")]
+    shown = []
+    for prompt_tokens in range(2000, 2700, 25):
+        bounds = {"prompt_tokens": prompt_tokens, "letters_per_token": 3.0, "whole_turns": 6}
+        cast = Cast(library, vlm=said, shown=bounds)
+        assert (await cast.play(question(), "investigator")).status == "answered"
+        shown.append([len(pictures_of(request)) for request in cast.engines["vlm"].requests])
+    assert [0, 9, 0, 9] in shown

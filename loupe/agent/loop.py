@@ -4,7 +4,7 @@ What does not parse and what a tool refuses is told to the model and costs a tur
 question as `failed`; anything else is an error of the program, and raises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -102,12 +102,20 @@ def with_steps(opening: Sequence[ShownMessage], steps: str) -> tuple[ShownMessag
     return *before, last.model_copy(update={"parts": (*last.parts, ShownPart(text=f"\n{steps}"))})
 
 
+def standing(run: Rollout) -> Iterator[ShownPart]:
+    """What later prompts may show: the opening, and the newest percept even where this prompt has no room for it."""
+    yield from (part for message in run.opening for part in message.parts)
+    newest = next((turn for turn in reversed(run.turns) if turn.percept), None)
+    if newest is not None:
+        yield from view.media_parts(newest)
+
+
 async def take_turn(run: Rollout) -> None:
     """Ask for a turn, do what it says, and record it."""
     scene, tools = run.scene, run.tools()
     prompt = view.prompt(run.opening, run.turns, view.settings_of(scene.settings.shown))
     request = run.policy.form.request(scene, scene.real(prompt), tools)
-    scene.forget_all_but(prompt)
+    scene.forget_all_but(standing(run))
     unparsed = trailing([not turn.parsed for turn in run.turns])
     temperature = max(scene.settings.temperature, TEMPERATURES[unparsed])
     try:

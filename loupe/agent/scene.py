@@ -3,7 +3,7 @@
 import asyncio
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
@@ -397,10 +397,10 @@ class Scene:
 
         return tuple(Message(role=one.role, content=tuple(map(part, one.parts))) for one in messages)
 
-    def forget_all_but(self, messages: Sequence[ShownMessage]) -> None:
-        """Let the media go that these messages do not show: a view that has dropped some never shows them again."""
-        shown = {part.media or part.sound for message in messages for part in message.parts}
-        self._media = {ref: part for ref, part in self._media.items() if ref in shown}
+    def forget_all_but(self, parts: Iterable[ShownPart]) -> None:
+        """Let the media go that none of these parts refers to."""
+        kept = {part.media or part.sound for part in parts}
+        self._media = {ref: media for ref, media in self._media.items() if ref in kept}
 
 
 class _Recorded:
