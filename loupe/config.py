@@ -371,7 +371,10 @@ class Answer(Section):
     frames: int = Field(default=16, ge=1)
     """That the VLM is shown at once, at most."""
     passive_frames: int = Field(default=16, ge=1)
-    """That the policy `passive` shows, evenly apart."""
+    """That the policy `passive` shows, at most."""
+    passive_times: Literal["uniform", "relevant"] = "uniform"
+    """Where they are. uniform: evenly apart over the film; relevant: inside the question's `relevant_times`, which
+    nobody who has to find the answer knows: what the same model would get right if it were handed the evidence."""
     films: int = Field(default=3, ge=1)
     """That a question about more of them, or about the whole library, is answered from."""
     turn_tokens: int = Field(default=1024, ge=16)

@@ -170,6 +170,24 @@ async def test_passive_shows_nothing_after_the_limit(one_film: Library) -> None:
     assert pictures_of(cast.engines["vlm"].requests[0]) == [picture(0), picture(1000), picture(2000)]
 
 
+async def test_passive_can_be_handed_the_true_evidence(one_film: Library) -> None:
+    spans = [(6000, 7000), (7100, 7900), (1000, 5000)]
+    asked = question(relevant_times=[{"start_ms": start, "end_ms": end} for start, end in spans])
+    for count, seconds in ((6, [1, 4, 6, 7]), (3, [2, 6, 7]), (2, [2, 6])):
+        cast = Cast(one_film, vlm=[vlm("A")], passive_frames=count, passive_times="relevant")
+        trace = await cast.play(asked, "passive")
+        assert trace.answer == "A"
+        assert pictures_of(cast.engines["vlm"].requests[0]) == [picture(1000 * second) for second in seconds]
+
+
+async def test_where_there_is_no_evidence_passive_is_shown_the_film_evenly(one_film: Library) -> None:
+    late = question(before_ms=3000, relevant_times=[{"start_ms": 4000, "end_ms": 5000}])
+    for asked, seconds in ((question(), [0, 4, 8]), (late, [0, 1, 2])):
+        cast = Cast(one_film, vlm=[vlm("A")], passive_frames=3, passive_times="relevant")
+        await cast.play(asked, "passive")
+        assert pictures_of(cast.engines["vlm"].requests[0]) == [picture(1000 * second) for second in seconds]
+
+
 async def test_socratic_reads_captions_once(one_film: Library) -> None:
     cast = Cast(one_film, reasoner=[answer("A", [3], confidence=0.4)])
     trace = await cast.play(question(), "socratic")
