@@ -284,7 +284,7 @@ class FinishFilms:
     def __init__(self, config: Config) -> None:
         self.settings = indexing.settings(config)
         self.library = Library.open(config.index.database)
-        _, self.summarizer = open_engines(config)
+        self.summarizer = open_engine(config.chat_model("summarizer"))
         self.embedder = open_embedder(config.embedding_model())
 
     async def __call__(self, row: Row) -> Row:
