@@ -94,7 +94,7 @@ async def test_only_the_newest_look_keeps_its_pictures(films: str) -> None:
     assert [[media.ts_ms for media in turn.media] for turn in trace.turns] == [[0, 1000, 2000], [3000, 4000], []]
 
 
-async def test_without_the_purge_all_looks_stay_refused_ones_leave_the_last_in_place(films: str) -> None:
+async def test_a_look_that_is_refused_leaves_the_last_one_in_place(films: str) -> None:
     said = [look(0, 2, 3), look(5, 9, 3), answer("A", **SURE)]
     cast, _ = await play(films, said)
     assert seen(cast.engines["vlm"].requests[-1]) == [0, 10, 20]

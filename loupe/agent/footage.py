@@ -8,12 +8,10 @@ from threading import Lock
 from typing import Any, BinaryIO, Protocol
 
 from loupe.config import Index, digest
+from loupe.engines.speech import RATE
 from loupe.library import StoredFrame
 from loupe.media import Sound, cut_audio, encode_jpeg, probe, sample_frames
 from loupe.storage import BLOCK, CACHED, ObjectChanged, is_s3, open_seekable, stat
-
-RATE = 16_000
-"""Samples of sound a second, mono."""
 
 
 @dataclass(frozen=True)

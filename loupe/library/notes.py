@@ -6,7 +6,7 @@ from typing import Any
 import lance
 import pyarrow as pa
 
-from loupe.library.filters import all_of, among, equals
+from loupe.library.filters import all_of, among, any_of, equals
 from loupe.library.patience import patiently
 from loupe.library.tables import BeforeCommit, MissingDatabaseError, Row, create_table, keys_of, nothing, open_dataset
 from schemas.notes import NOTES
@@ -42,9 +42,7 @@ def put_notes(
     stale = _stale(table, rows, transcripts)
     if stale:
         before_commit("notes: delete")
-        for video_id, transcript_id, turn in sorted(stale):
-            conditions = (equals("video_id", video_id), equals("transcript_id", transcript_id), equals("turn", turn))
-            patiently(table.delete)(all_of(*conditions))
+        patiently(table.delete)(any_of(all_of(*map(equals, KEYS, key)) for key in sorted(stale)))
     if rows.num_rows:
         before_commit("notes: upsert")
         merge = table.merge_insert(KEYS)

@@ -19,9 +19,7 @@ async def look(
     """Look at so many frames, evenly apart from start to end, both included."""
     where = scene.film(film)
     start_ms, end_ms = window(where, start, end)
-    if frames > scene.limits.frames:
-        raise ToolError(f"At most {scene.limits.frames} frames can be looked at together, not {frames}.")
-    seen = await scene.look(where, spread(where, start_ms, end_ms, frames))
+    seen = await scene.look(where, spread(scene, where, start_ms, end_ms, frames))
     if not seen:
         raise ToolError(f"The film has no picture there that can be decoded. Look before or after {seconds(start_ms)}.")
     media = tuple(one.media for one in seen)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from loupe.agent.scene import Scene
-from loupe.agent.tool import Observation, ToolError
+from loupe.agent.tool import Observation
 from loupe.agent.tools.listen import words
 from loupe.agent.tools.windows import at_most, gone, seconds, spread, window
 
@@ -21,10 +21,9 @@ async def watch(
     where = scene.film(film)
     start_ms, end_ms = window(where, start, end)
     at_most(start_ms, end_ms, scene.limits.watch_s, "watched")
-    if frames > scene.limits.frames:
-        raise ToolError(f"At most {scene.limits.frames} frames can be looked at together, not {frames}.")
+    times_ms = spread(scene, where, start_ms, end_ms, frames)
     heard = await scene.listen(where, start_ms, end_ms)
-    media = tuple(one.media for one in await scene.look(where, spread(where, start_ms, end_ms, frames)))
+    media = tuple(one.media for one in await scene.look(where, times_ms))
     told = {"film": film, "start": seconds(start_ms), "end": seconds(end_ms), "heard": words(scene, heard)}
     return Observation(
         scene.prompt("watched", frames=len(media), **told),

@@ -34,8 +34,13 @@ def at_most(start_ms: int, end_ms: int, limit_s: float, done: str) -> None:
         )
 
 
-def spread(film: Film, start_ms: int, end_ms: int, frames: int) -> list[int]:
-    """Times of frames evenly apart, start and end included; at the film's very end its last picture is meant."""
+def spread(scene: Scene, film: Film, start_ms: int, end_ms: int, frames: int) -> list[int]:
+    """Times of frames evenly apart, start and end included; at the film's very end its last picture is meant.
+
+    Raises ToolError for more frames than one look may take.
+    """
+    if frames > scene.limits.frames:
+        raise ToolError(f"At most {scene.limits.frames} frames can be looked at together, not {frames}.")
     return [min(ts_ms, film.duration_ms - 1) for ts_ms in linspace_ms(start_ms, end_ms, frames)]
 
 
