@@ -102,7 +102,7 @@ def test_chunks_come_back_whole_each_with_its_own_captions() -> None:
             assert captioned.caption == FrameCaption.model_validate_json(
                 digest(caption_request(frame.jpeg, load("tiny", "caption")))
             )
-    assert back[1].usage.completion_tokens == 70 * 20
+    assert back[1].usage["captioner"].completion_tokens == 70 * 20
     assert "2 of 4 frames; first: ValueError: out of order" in back[2].failures[0].message
     assert back[3].failed
     assert back[4] == given[4]
