@@ -91,8 +91,9 @@ def plan(
 
 
 def is_lost(failure: Mapping[str, Any]) -> bool:
-    """A row of `failures` of a chunk that nobody can decode, however often it is tried."""
-    return failure["chunk_index"] != FILM and str(failure["class"]).startswith(PERMANENT)
+    """A row of `failures` of a chunk whose pictures nobody can decode, however often it is tried."""
+    of_pictures = failure["chunk_index"] != FILM and failure["stage"] == "sample"  # a chunk goes on without its sound
+    return of_pictures and str(failure["class"]).startswith(PERMANENT)
 
 
 def _settled(failure: Mapping[str, Any]) -> bool:

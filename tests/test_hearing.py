@@ -137,3 +137,17 @@ def test_a_transcriber_that_is_down_leaves_the_chunk_for_the_next_run(films, ser
     assert index(asked) == 0
     assert len(heard(asked)) == 1
     assert rows(asked.index.database)["failures"] == []
+
+
+def test_sound_in_an_unknown_codec_is_a_reason_and_costs_a_replaced_film_nothing(films, server):
+    film(films / "film.mp4", SECONDS)
+    asked = hearing(films, server)
+    assert index(asked) == 0
+    speaking = speaking_film(films / "film.mp4", *SAID)
+    speaking.write_bytes(speaking.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
+    assert index(asked) == 1
+    written = rows(asked.index.database)
+    assert [row["chunk_index"] for row in written["chunks"]] == [0, 1, 2]
+    assert {(row["chunk_index"], row["stage"], row["class"]) for row in written["failures"]} == {
+        (number, "transcribe", "MediaError:unsupported") for number in range(3)
+    }
