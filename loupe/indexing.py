@@ -233,7 +233,7 @@ def split(film: Film, settings: Settings) -> list[Chunk]:
             info=info,
             chunk_count=len(parts),
             lines=tuple(line for line in spoken if part.start_ms <= line.start_ms < part.end_ms),
-            listens=bool(settings.transcriber) and info.has_audio and not spoken,
+            listens=bool(settings.transcriber) and info.has_audio and not film.sidecars and not spoken,
         ).timed("split", started)
         for part in parts
     ]

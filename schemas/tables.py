@@ -147,7 +147,7 @@ def failures() -> pa.Schema:
         [
             key("video_id", pa.string()),
             key("chunk_index", pa.int64()),  # -1: the film as a whole
-            key("stage", pa.string()),  # probe | transcribe | decode | caption | summarize | embed
+            key("stage", pa.string()),  # probe | transcribe | sample | caption | summarize | describe | store | finish
             pa.field("class", pa.string()),
             pa.field("message", pa.string()),
             pa.field("uri", pa.string()),

@@ -119,9 +119,11 @@ def test_subtitles_win_and_films_without_sound_are_left_in_peace(films, server):
     speaking_film(films / "film.mp4", *SAID)
     (films / "film.srt").write_text("1\n00:00:02,000 --> 00:00:03,000\nWritten by hand.\n")
     film(films / "mute.mp4", 3)
+    speaking_film(films / "wordless.mp4", LATER)
+    (films / "wordless.srt").write_text("")
     asked = hearing(films, server)
     assert index(asked) == 0
-    assert [line["text"] for line in heard(asked)] == ["Written by hand."]
+    assert [line["text"] for line in rows(asked.index.database)["transcripts"]] == ["Written by hand."]
     assert server.bodies == []
 
 
