@@ -3,13 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jobs.answer_batch import print_plan
-from loupe.config import Config, ConfigError
+from loupe.answering.asking import open_desk
+from loupe.answering.run import Run
+from loupe.config import Config, ConfigError, OpenAIModel
+from loupe.engines.speech import RATE
 from loupe.library.notes import read_notes
 from tests.answer_scene import answer_all, config_tree, rows, write_questions
 from tests.index_scene import film
+from tests.openai_server import OpenAIServer
 
 
 def job(folder: Path, **answer: object) -> Config:
@@ -63,3 +68,16 @@ def test_a_plan_bounds_what_looking_may_cost(tmp_path: Path, capsys: pytest.Capt
         assert print_plan(job(tmp_path, policy="active_perception", looking=looking)) == 0
         told.append(json.loads(capsys.readouterr().out)["prompt_tokens_at_most"])
     assert told[1] == 2 * told[0] > 0
+
+
+async def test_a_model_that_talks_at_the_front_transcribes_at_its_own_address(tmp_path: Path) -> None:
+    with OpenAIServer(lambda body: {"text": "hello"}) as server:
+        config = job(tmp_path, policy="active_perception", job={"front": "http://127.0.0.1:9/v1"})
+        both = OpenAIModel(engine="openai", base_url=server.url, model="m", max_retries=0)
+        roles = {**config.roles, "vlm": "both", "transcriber": "both"}
+        config = config.model_copy(update={"models": {**config.models, "both": both}, "roles": roles})
+        desk = open_desk(config, Run.new(config))
+        assert desk.transcriber is not None
+        heard = await desk.transcriber.transcribe([np.zeros(RATE, np.float32)])
+        await desk.close()
+    assert [line.text for line in heard[0]] == ["hello"]

@@ -102,7 +102,7 @@ def open_desk(config: Config, run: Run) -> Desk:
     """A desk with the engines that the policy needs; roles that share a model share its engine."""
     through, library = reached(config), open_library(config)
     models = {config.roles[role]: through.chat_model(role) for role in chat_roles(config)}
-    speech = through.speech_model() if "transcriber" in roles_of(config) else None
+    speech = config.speech_model() if "transcriber" in roles_of(config) else None  # the front transcribes nothing
     return Desk(
         library=library,
         embedder=None if library is None else open_embedder(config.embedding_model()),
