@@ -39,14 +39,23 @@ def put_notes(
         before_commit("notes: create")
         create_table(database, TABLE, NOTES)
         table = open_notes(database)
-    stale = _stale(table, rows, transcripts)
-    if stale:
-        before_commit("notes: delete")
-        patiently(table.delete)(any_of(all_of(*map(equals, KEYS, key)) for key in sorted(stale)))
+    if stale := _stale(table, rows, transcripts):
+        _delete(database, stale, before_commit)
     if rows.num_rows:
-        before_commit("notes: upsert")
-        merge = table.merge_insert(KEYS)
-        patiently(merge.when_matched_update_all().when_not_matched_insert_all().execute)(rows)
+        _upsert(database, rows, before_commit)
+
+
+@patiently
+def _delete(database: str, keys: Collection[tuple[Any, ...]], before_commit: BeforeCommit) -> None:
+    before_commit("notes: delete")  # at every try: the lease may be lost while it waits for the next
+    open_dataset(database, TABLE).delete(any_of(all_of(*map(equals, KEYS, key)) for key in sorted(keys)))
+
+
+@patiently
+def _upsert(database: str, rows: pa.Table, before_commit: BeforeCommit) -> None:
+    before_commit("notes: upsert")
+    merge = open_dataset(database, TABLE).merge_insert(KEYS)
+    merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
 
 def open_notes(database: str) -> Any:
