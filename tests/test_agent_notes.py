@@ -77,10 +77,10 @@ async def test_later_questions_on_the_film_begin_with_notes_where_the_config_say
         assert ("<notes>" in prompt, "a cat sits" in prompt) == (bool(offer), offer == 9)
 
 
-async def test_a_question_is_not_told_its_own_notes_nor_what_lies_after_its_limit(films: str, tmp_path: Path) -> None:
+async def test_a_question_is_told_neither_its_own_notes_nor_any_if_it_has_a_limit(films: str, tmp_path: Path) -> None:
     cast, trace = await explored(films, tmp_path, question(), "a cat sits", "a dog runs", notes={"keep": True})
     keep(cast.desk.config, trace)
-    for asked in (question(), question(question_id="q2", before_ms=900)):
+    for asked in (question(), question(question_id="q2", before_ms=4000)):
         cast = Cast(None, vlm=[answer("A")], root=films, notes={"offer": 9}, budget={"tokens": 1})
         cast.desk.config = cast.desk.config.model_copy(
             update={"index": cast.desk.config.index.model_copy(update={"database": str(tmp_path)})}

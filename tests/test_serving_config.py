@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from loupe.config import ROOT, Config, ConfigError, OpenAIModel, load
+from loupe.agent.policies import POLICIES
+from loupe.agent.policy import needed_roles
+from loupe.config import ROOT, Config, ConfigError, OpenAIModel, VllmModel, load
 from serving.__main__ import main
 from serving.app import application
 from serving.scaling import scaling
@@ -25,6 +27,16 @@ def test_the_configs_name_a_model_for_every_role_of_the_agent(name: str) -> None
         assert read.chat_model(role)
     for model in read.through_front().models.values():
         assert model.engine in ("openai", "sentence-transformers")
+
+
+@pytest.mark.parametrize("name", ["demo", "endpoint", "h200", "open-models"])
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_every_policy_runs_with_every_config_that_ships(name: str, policy: str) -> None:
+    read = load(ROOT / f"infra/configs/{name}.yaml")
+    assert set(needed_roles(POLICIES[policy], read.answer)) <= set(read.roles)
+    looks = read.chat_model("vlm")
+    if isinstance(looks, VllmModel):
+        assert read.answer.looking.frames <= looks.images_per_request
 
 
 def test_a_model_that_talks_is_reached_at_the_front_though_it_transcribes_too() -> None:

@@ -21,8 +21,8 @@ def notes_block(scene: Scene) -> str:
 
 def _of_film(scene: Scene, number: int, film: Film) -> str:
     offered = scene.settings.notes.offer
-    if not offered:
-        return ""
+    if not offered or scene.question.before_ms is not None:
+        return ""  # a note about what comes before a limit may tell what its writer saw after it
     known = [row for row in read_notes(scene.desk.config.index.database, film.video_id) if _holds(scene, film, row)]
     chosen = nearest(known, " ".join((scene.question.question, *scene.question.options)), offered)
     if not chosen:
@@ -32,14 +32,14 @@ def _of_film(scene: Scene, number: int, film: Film) -> str:
 
 
 def _holds(scene: Scene, film: Film, row: Row) -> bool:
-    """Whether a note is of another question, about this version of the film, and of nothing that is hidden."""
+    """Whether a note is of another question, and about this version of the film."""
     lineages = {
         film.lineage,
         scene.desk.footage.lineage(scene.file_of(film)),
         *(p.lineage for p in film.parts.values()),
     }
     own = row["transcript_id"].startswith(f"{scene.question.question_id}@")
-    return not own and row["lineage"] in lineages and row["end_ms"] <= film.duration_ms
+    return not own and row["lineage"] in lineages
 
 
 def nearest(rows: Sequence[Row], question: str, count: int) -> list[Row]:
