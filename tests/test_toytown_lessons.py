@@ -14,13 +14,14 @@ from loupe.agent.policies.retrieval_critic import CUES, TOOLS
 from loupe.agent.policy import ANSWER
 from loupe.agent.tool import parse_turn
 from loupe.asking import parse_answer
+from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lesson_pool import DOUBTS, LETTERS, LETTERS_A_PICTURE, LessonPool, is_doubt
 from loupe.training.toytown_lessons import VLM, Rolled, lessons, real, rollouts
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_oracle import right_turn
-from loupe.training.toytown_oracle_plans import PLANS, TEMPLATES
+from loupe.training.toytown_oracle_plans import PLANS
 from loupe.training.toytown_oracle_prompts import text_of
 from loupe.training.toytown_oracle_steps import is_none, when_in, where
 from loupe.training.toytown_pictures import Drawn

@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +40,7 @@ from loupe.training.toytown_oracle import Critic, Reasoner, Vlm, asked_as, right
 from loupe.training.toytown_tasks import FRAME, HELD_OUT
 from schemas.messages import Message, Part, Text
 from schemas.questions import LETTERS, Question
-from schemas.traces import Call, ShownMessage, Trace
+from schemas.traces import Call, ShownMessage, Trace, TurnRecord
 
 DEMO = "infra/configs/demo.yaml"
 VLM = "loupe/benchmarks/toytown/vlm"
@@ -84,8 +84,7 @@ def rollouts(
 
     `errs` is how often a turn is a mistake, `flawed` the share of films whose captions have a captioner's errors.
     """
-    if seed >= HELD_OUT:
-        raise ValueError(f"seeds from {HELD_OUT} on are never trained on, and {seed} is one of them")
+    refuse_held_out(seed)
     config = oracle_config()
     by_words = config.answer.search_mode == "text"  # then vectors decide nothing, and any will do
     embedder = HashingEmbedder() if by_words else open_embedder(config.embedding_model())
@@ -158,25 +157,56 @@ def is_lucky(trace: Trace) -> bool:
 def _lessons(question: Question, trace: Trace, where: tuple[int, int, float]) -> Iterator[Lesson]:
     """Every call of a trace."""
 
-    def lesson(call: Call, shown: Sequence[ShownMessage], turn: int, is_lesson: bool = True) -> Lesson:
-        media = [part.media for message in shown for part in message.parts if part.media]
-        return Lesson(
-            role=call.role.removeprefix("critic_") if call.role == "critic_vlm" else call.role,
-            messages=real(shown),
-            target=call.said,
-            frames=tuple(FrameRef(*where, one.ts_ms) for one in media),
-            is_lesson=is_lesson,
-            question_id=question.question_id,
-            capability=question.capability,
-            turn=turn,
-        )
+    def of_call(call: Call, turn: int) -> Lesson:
+        role = "vlm" if call.role == "critic_vlm" else call.role
+        return lesson_of(question, role, call.messages, call.said, turn, where)
 
     for turn in trace.turns:
-        shown = view.prompt_of(trace, turn.index)
-        yield lesson(turn.call, shown, turn.index, turn.call.said == right_turn(real(shown)))
-        yield from (lesson(call, call.messages, turn.index) for call in turn.calls)
+        yield turn_lesson(question, trace, turn, where, right_turn)
+        yield from (of_call(call, turn.index) for call in turn.calls)
     for number, verdict in enumerate(trace.verdicts):
-        yield from (lesson(call, call.messages, len(trace.turns) + number) for call in verdict.calls)
+        yield from (of_call(call, len(trace.turns) + number) for call in verdict.calls)
+
+
+def turn_lesson(
+    question: Question,
+    trace: Trace,
+    turn: TurnRecord,
+    where: tuple[int, int, float],
+    right: Callable[[tuple[Message, ...]], str],
+) -> Lesson:
+    """The lesson of a turn: none, and a mistake, where it is not what `right` would have said."""
+    shown = view.prompt_of(trace, turn.index)
+    lesson = lesson_of(question, turn.call.role, shown, turn.call.said, turn.index, where)
+    return replace(lesson, is_lesson=lesson.target == right(lesson.messages))
+
+
+def lesson_of(
+    question: Question,
+    role: str,
+    shown: Sequence[ShownMessage],
+    said: str,
+    turn: int,
+    where: tuple[int, int, float],
+) -> Lesson:
+    """What was said to what was shown. `where` is the film: its seed, index and minutes."""
+    media = [part.media for message in shown for part in message.parts if part.media]
+    return Lesson(
+        role=role,
+        messages=real(shown),
+        target=said,
+        frames=tuple(FrameRef(*where, one.ts_ms) for one in media),
+        is_lesson=True,
+        question_id=question.question_id,
+        capability=question.capability,
+        turn=turn,
+    )
+
+
+def refuse_held_out(seed: int) -> None:
+    """Raises ValueError for a seed that is kept for examinations."""
+    if seed >= HELD_OUT:
+        raise ValueError(f"seeds from {HELD_OUT} on are never trained on, and {seed} is one of them")
 
 
 def real(shown: Iterable[ShownMessage]) -> tuple[Message, ...]:

@@ -34,12 +34,11 @@ from loupe.config import Config
 from loupe.embedding import HashingEmbedder
 from loupe.library import Library
 from loupe.training.toytown_decoder import TaskEncoder
-from loupe.training.toytown_lessons import VLM, options_of, oracle_config, real
+from loupe.training.toytown_lessons import VLM, lesson_of, options_of, oracle_config, refuse_held_out
 from loupe.training.toytown_lessons_library import make_library
-from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, write_lessons
+from loupe.training.toytown_lessons_tables import Lesson, lengths, write_lessons
 from loupe.training.toytown_oracle import asked_as
 from loupe.training.toytown_oracle_passive import NOT_SHOWN, Answerer
-from loupe.training.toytown_tasks import HELD_OUT
 from schemas.questions import Question
 from schemas.traces import Trace
 
@@ -60,8 +59,7 @@ class Asked:
 
 def lessons(seed: int, films: int, minutes: float, questions: int, *, handed: float = HANDED) -> Iterator[list[Asked]]:
     """What is to be learned, film by film: a lesson a question. Raises ValueError for seeds that are held out."""
-    if seed >= HELD_OUT:
-        raise ValueError(f"seeds from {HELD_OUT} on are never trained on, and {seed} is one of them")
+    refuse_held_out(seed)
     for index in range(films):
         yield of_film(seed, index, minutes, questions, handed=handed)
 
@@ -100,18 +98,7 @@ def _config(times: Times) -> Config:
 def _lesson(question: Question, trace: Trace, where: tuple[int, int, float]) -> Lesson:
     """The only call of a trace."""
     (turn,) = trace.turns
-    shown = view.prompt_of(trace, turn.index)
-    media = [part.media for message in shown for part in message.parts if part.media]
-    return Lesson(
-        role="vlm",
-        messages=real(shown),
-        target=turn.call.said,
-        frames=tuple(FrameRef(*where, one.ts_ms) for one in media),
-        is_lesson=True,
-        question_id=question.question_id,
-        capability=question.capability,
-        turn=turn.index,
-    )
+    return lesson_of(question, "vlm", view.prompt_of(trace, turn.index), turn.call.said, turn.index, where)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from loupe.agent import view
 from loupe.agent.films import Film as KnownFilm
 from loupe.agent.footage import FilmFile
 from loupe.agent.loop import rollout
@@ -34,16 +33,15 @@ from loupe.engines.speech import Spoken
 from loupe.library import StoredFrame
 from loupe.media import Sound
 from loupe.scoring.answers import is_right
-from loupe.training.toytown_lessons import DEMO, Rolled, real, report
+from loupe.training.toytown_lessons import DEMO, Rolled, refuse_held_out, report, turn_lesson
 from loupe.training.toytown_lessons_library import PICTURE
-from loupe.training.toytown_lessons_tables import FrameRef, Lesson, write_lessons
+from loupe.training.toytown_lessons_tables import Lesson, write_lessons
 from loupe.training.toytown_looks_kinds import plan_of
 from loupe.training.toytown_looks_plans import FRAMES
 from loupe.training.toytown_looks_prompts import OFF, Explored, file_of, percept_of
 from loupe.training.toytown_oracle import LAST, SURE, UNSURE, is_step, reply, said
 from loupe.training.toytown_oracle_prompts import text_of
 from loupe.training.toytown_oracle_steps import Step
-from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Message
 from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import Trace
@@ -204,8 +202,7 @@ def rollouts(
     seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, mishears: float = 0.03
 ) -> Iterator[Rolled]:
     """Every rollout of so many films; those that ended wrong have no lessons. Raises ValueError for held-out seeds."""
-    if seed >= HELD_OUT:
-        raise ValueError(f"seeds from {HELD_OUT} on are never trained on, and {seed} is one of them")
+    refuse_held_out(seed)
     config = looker_config()
     for index in range(films):
         yield from of_film(seed, index, minutes, questions, config, errs=errs, mishears=mishears)
@@ -236,19 +233,8 @@ def _rolled(question: Question, trace: Trace, film: Film, where: tuple[int, int,
 
 def _lessons(question: Question, trace: Trace, film: Film, where: tuple[int, int, float]) -> Iterator[Lesson]:
     for turn in trace.turns:
-        shown = view.prompt_of(trace, turn.index)
-        messages = real(shown)
-        media = [part.media for message in shown for part in message.parts if part.media]
-        yield Lesson(
-            role=ROLE,
-            messages=messages,
-            target=turn.call.said,
-            frames=tuple(FrameRef(*where, one.ts_ms) for one in media),
-            is_lesson=turn.call.said == right_turn(messages, film),
-            question_id=question.question_id,
-            capability=question.capability,
-            turn=turn.index,
-        )
+        lesson = turn_lesson(question, trace, turn, where, lambda messages: right_turn(messages, film))
+        yield replace(lesson, role=ROLE)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

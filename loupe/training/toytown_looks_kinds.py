@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from itertools import islice
 
-from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.training.toytown_looks_plans import (
     SHORTEST,
     Read,
@@ -46,6 +45,7 @@ from loupe.training.toytown_oracle_steps import (
     give,
     is_none,
     joined,
+    kind_of,
     matched,
     spans_in,
     where,
@@ -403,11 +403,8 @@ PLANS: dict[str, Callable[[Names, Explored], Plan]] = {
 
 def plan_of(seen: Explored) -> Plan:
     """The plan of a prompt's question. Raises ValueError for a question of no kind."""
-    for template in TEMPLATES:
-        if match := template.pattern.fullmatch(seen.question):
-            begins = next(begin for begin in PLANS if template.wording.startswith(begin))
-            return _to_the_end(PLANS[begins](match.groupdict(), seen))
-    raise ValueError(f"no kind of question reads: {seen.question}")
+    plan, names = kind_of(seen.question, PLANS)
+    return _to_the_end(plan(names, seen))
 
 
 def _to_the_end(plan: Plan) -> Plan:

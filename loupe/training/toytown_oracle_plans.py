@@ -6,7 +6,6 @@ A plan yields steps and is sent what is noted of their results. It never sees th
 import re
 from collections.abc import Callable, Mapping
 
-from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.training.toytown_oracle_heard import (
     hat_of_number,
     origin,
@@ -34,6 +33,7 @@ from loupe.training.toytown_oracle_steps import (
     give,
     how_many,
     is_none,
+    kind_of,
     look,
     matched,
     nothing_said,
@@ -279,12 +279,8 @@ PLANS: dict[str, Callable[[Names, Seen], Plan]] = {
 
 def plan_of(seen: Seen) -> Plan:
     """The plan of a prompt's question, the cues first. Raises ValueError for a question of no kind."""
-    for template in TEMPLATES:
-        if match := template.pattern.fullmatch(seen.question):
-            names = match.groupdict()
-            begins = next(begin for begin in PLANS if template.wording.startswith(begin))
-            return _whole(PLANS[begins](names, seen), nothing_said(names, seen))
-    raise ValueError(f"no kind of question reads: {seen.question}")
+    plan, names = kind_of(seen.question, PLANS)
+    return _whole(plan(names, seen), nothing_said(names, seen))
 
 
 def _whole(plan: Plan, cues: Step) -> Plan:

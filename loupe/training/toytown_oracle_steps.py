@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.benchmarks.toytown.templates_seen import DOES
 from loupe.training.toytown_oracle_prompts import Line, Seen, gathered, lines_of, seen_by_vlm
 from schemas.questions import UNANSWERABLE
@@ -39,6 +40,7 @@ class Step:
         return {"tool": self.tool, **self.arguments}
 
 
+MakesPlan = TypeVar("MakesPlan")
 Plan = Generator[Step, str, None]
 Part = Generator[Step, str, str]
 """A piece of a plan; it gives back what was noted."""
@@ -82,6 +84,18 @@ def nothing_said(names: Names, seen: Seen) -> Step:
     first = next((names[name] for name in ("sign", "brand", "thing", "where", "colour", "number") if name in names), "")
     search_for = first.split()[-1] if first else seen.options[0].split(", ")[0]
     return Step("note_cues", {**cues, "search": search_for}, lambda result: "", "Cues.")
+
+
+# --- kinds of questions -----------------------------------------------------------------------------------------------
+
+
+def kind_of(question: str, plans: Mapping[str, MakesPlan]) -> tuple[MakesPlan, dict[str, str]]:
+    """What plans a question, by how the wording of its template begins, and the names in it. Raises ValueError."""
+    for template in TEMPLATES:
+        if match := template.pattern.fullmatch(question):
+            begins = next(begin for begin in plans if template.wording.startswith(begin))
+            return plans[begins], match.groupdict()
+    raise ValueError(f"no kind of question reads: {question}")
 
 
 # --- reading results --------------------------------------------------------------------------------------------------
