@@ -1,6 +1,7 @@
 """Lessons of the agent's roles: oracles in real rollouts over a real library of a film that nobody encoded."""
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from loupe.training.toytown_lesson_pool import DOUBTS, LETTERS, LETTERS_A_PICTUR
 from loupe.training.toytown_lessons import VLM, Rolled, lessons, real, rollouts
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_oracle import right_turn
-from loupe.training.toytown_oracle_plans import PLANS
+from loupe.training.toytown_oracle_plans import PLANS, investigation_of
 from loupe.training.toytown_oracle_prompts import text_of
 from loupe.training.toytown_oracle_steps import is_none, when_in, where
 from loupe.training.toytown_pictures import Drawn
@@ -203,3 +204,30 @@ def test_a_lesson_is_a_task_with_its_pictures_where_the_trainer_has_them(told: l
     task = lesson.task(places.__getitem__)
     assert task.stills == tuple(range(100, 100 + len(lesson.frames)))
     assert (task.messages, task.target) == (lesson.messages, lesson.target)
+
+
+def test_who_investigates_has_looked_before_the_answer() -> None:
+    rolled = [each for each in rollouts(11, 1, 5, 20, errs=0.1, flawed=0.0, policy="investigator") if each.right]
+    assert rolled
+    for each in rolled:
+        *before, last = each.trace.turns
+        assert last.tool == "answer"
+        assert any(turn.media for turn in before)
+        assert {lesson.role for lesson in each.lessons} <= {"investigator", "vlm", "critic"}
+        for lesson in (lesson for lesson in each.lessons if lesson.role == "investigator" and lesson.is_lesson):
+            assert lesson.target == right_turn(lesson.messages, investigation_of)
+
+
+def test_a_count_is_thought_out_and_an_order_is_answered_by_its_letter(rolled: list[Rolled]) -> None:
+    asked = {"How often": r"(\d+: \d+\.\d, )*\d+: \d+\.\d", "In which order": r"\w+, \w+, \w+, \w+"}
+    for begins, thought in asked.items():
+        answers = [
+            json.loads(each.trace.turns[-1].call.said)
+            for each in rolled
+            if each.right and each.question.question.startswith(begins) and each.question.answerable
+        ]
+        assert answers
+        for said in answers:
+            assert re.fullmatch(thought, said["thought"])
+            content = said["action"]["content"]
+            assert content in "ABCD" if begins == "In which order" else content == said["thought"].split()[-2][:-1]

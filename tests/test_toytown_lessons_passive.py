@@ -16,7 +16,7 @@ from loupe.prompts import load
 from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lesson_pool import LessonPool
 from loupe.training.toytown_lessons import VLM, options_of, oracle_config
-from loupe.training.toytown_lessons_passive import Asked, Settings, lessons, main, of_film
+from loupe.training.toytown_lessons_passive import ROLE, Asked, Settings, lessons, main, of_film
 from loupe.training.toytown_lessons_tables import FrameRef, lengths, read_lessons
 from loupe.training.toytown_oracle_passive import NOT_SHOWN, reason
 from loupe.training.toytown_tasks import FRAME, HELD_OUT
@@ -60,7 +60,7 @@ def test_a_prompt_is_the_question_with_its_frames_as_the_policy_asks(asked: list
         )
         frames = [(seconds(frame), FRAME) for frame in one.lesson.frames]
         assert one.lesson.messages == ask_request(told, frames, load("tiny", "ask")).messages
-        assert one.lesson.role == "vlm"
+        assert one.lesson.role == ROLE
 
 
 def test_frames_are_evenly_apart_or_of_the_true_times(asked: list[Asked]) -> None:
@@ -132,7 +132,7 @@ def test_the_command_writes_what_a_trainer_reads(tmp_path: Path, capsys: pytest.
     main(Settings(tmp_path, films=2, minutes=2, seed=3, questions=8))
     written = [lesson for file in sorted(tmp_path.glob("*.parquet")) for lesson in read_lessons(file)]
     assert written == [one.lesson for of_one in lessons(3, 2, 2, 8) for one in of_one]
-    assert LessonPool.of_folder(tmp_path).by_role == {"vlm": written}
+    assert LessonPool.of_folder(tmp_path).by_role == {ROLE: written}
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((tmp_path / "report.json").read_text())
     assert (told["films"], sum(told["lessons"].values())) == (2, len(written))

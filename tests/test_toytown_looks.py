@@ -17,7 +17,8 @@ from loupe.training.toytown_lessons_tables import Lesson
 from loupe.training.toytown_looks import ROLE, right_turn, rollouts
 from loupe.training.toytown_looks_kinds import PLANS
 from loupe.training.toytown_looks_plans import FRAMES, run_of, sign_and_place
-from loupe.training.toytown_looks_prompts import OFF, Explored, percept_of
+from loupe.training.toytown_looks_prompts import Explored, percept_of
+from loupe.training.toytown_oracle_prompts import OFF
 from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Image, Usage
 

@@ -12,8 +12,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -30,13 +31,13 @@ from loupe.benchmarks.toytown.truth import truth_of
 from loupe.benchmarks.toytown.writing import write_film
 from loupe.config import Config, ScriptedModel, load
 from loupe.embedding import Embedder, HashingEmbedder, open_embedder
-from loupe.engines.protocol import Engine
-from loupe.library import Library
+from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.scoring.answers import is_right
 from loupe.training.toytown_decoder import TaskEncoder
-from loupe.training.toytown_lessons_library import make_library
+from loupe.training.toytown_lessons_library import DrawnFootage, make_library
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, write_lessons
-from loupe.training.toytown_oracle import Critic, Reasoner, Vlm, asked_as, right_turn
+from loupe.training.toytown_oracle import Critic, PlanOf, Reasoner, Vlm, asked_as, right_turn
+from loupe.training.toytown_oracle_plans import investigation_of, plan_of
 from loupe.training.toytown_tasks import FRAME, HELD_OUT
 from schemas.messages import Message, Part, Text
 from schemas.questions import LETTERS, Question
@@ -48,14 +49,34 @@ ORACLES = ("reasoner", "vlm", "critic", "critic_vlm")
 
 
 @dataclass(frozen=True)
+class Course:
+    """How a policy that searches is taught: what plans its turns, and the role that its lessons are of."""
+
+    policy: str
+    plan_of: PlanOf
+    role: str
+
+    def turn(self, messages: tuple[Message, ...]) -> str:
+        """What is to be said to a prompt."""
+        return right_turn(messages, self.plan_of)
+
+
+COURSES = {
+    course.policy: course
+    for course in (
+        Course("retrieval_critic", plan_of, "reasoner"),
+        Course("investigator", investigation_of, "investigator"),
+    )
+}
+
+
+@dataclass(frozen=True)
 class Rolled:
     """A question, how the oracles answered it, and the lessons of that."""
 
     question: Question
     trace: Trace
     right: bool
-    has_lines: bool
-    """Whether the film comes with subtitles: without them nobody here knows what is said."""
     lessons: tuple[Lesson, ...]
 
 
@@ -63,22 +84,37 @@ def oracle_config() -> Config:
     """The demo's config with an oracle in every role of the agent."""
     demo = load(DEMO)
     models = {role: ScriptedModel(engine="scripted") for role in ORACLES} | {"words": demo.embedding_model()}
-    return demo.model_copy(update={"models": models, "roles": {role: role for role in ORACLES} | {"embedder": "words"}})
+    roles = {role: role for role in ORACLES} | {"embedder": "words", "transcriber": "vlm"}
+    return demo.model_copy(update={"models": models, "roles": roles})
 
 
 def lessons(
-    seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, flawed: float = 0.5
+    seed: int,
+    films: int,
+    minutes: float,
+    questions: int,
+    *,
+    errs: float = 0.15,
+    flawed: float = 0.5,
+    policy: str = "retrieval_critic",
 ) -> Iterator[Lesson]:
     """What is to be learned of so many films, rollout by rollout: of those with a right answer, mistakes left out.
 
     Raises ValueError for seeds that are held out.
     """
-    for rolled in rollouts(seed, films, minutes, questions, errs=errs, flawed=flawed):
+    for rolled in rollouts(seed, films, minutes, questions, errs=errs, flawed=flawed, policy=policy):
         yield from (lesson for lesson in rolled.lessons if lesson.is_lesson)
 
 
 def rollouts(
-    seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, flawed: float = 0.5
+    seed: int,
+    films: int,
+    minutes: float,
+    questions: int,
+    *,
+    errs: float = 0.15,
+    flawed: float = 0.5,
+    policy: str = "retrieval_critic",
 ) -> Iterator[Rolled]:
     """Every rollout of so many films; those that ended wrong have no lessons.
 
@@ -88,8 +124,9 @@ def rollouts(
     config = oracle_config()
     by_words = config.answer.search_mode == "text"  # then vectors decide nothing, and any will do
     embedder = HashingEmbedder() if by_words else open_embedder(config.embedding_model())
+    course = COURSES[policy]
     for index in range(films):
-        yield from of_film(seed, index, minutes, questions, config, embedder, errs=errs, flawed=flawed)
+        yield from of_film(seed, index, minutes, questions, course, config, embedder, errs=errs, flawed=flawed)
 
 
 def of_film(
@@ -97,6 +134,7 @@ def of_film(
     index: int,
     minutes: float,
     count: int,
+    course: Course,
     config: Config,
     embedder: Embedder,
     *,
@@ -109,31 +147,52 @@ def of_film(
     questions = draw_questions(Facts(truth_of(film)), video_id, np.random.default_rng((seed, index)), count)
     with tempfile.TemporaryDirectory() as folder:
         library = make_library(folder, film, video_id, embedder, rng if rng.random() < flawed else None)
-        traces = asyncio.run(_play(film, questions, library, embedder, config, rng, errs))
+        desk = DrawnDesk(library, embedder, oracles(film, questions, course, rng, errs), config, run="lessons")
+        traces = asyncio.run(_play(desk, course, questions))
     where = (seed, index, minutes)
-    return [_rolled(one, trace, where, film.subtitles) for one, trace in zip(questions, traces, strict=True)]
+    return [_rolled(one, trace, course, where) for one, trace in zip(questions, traces, strict=True)]
 
 
-async def _play(
-    film: Film,
-    questions: Sequence[Question],
-    library: Library,
-    embedder: Embedder,
-    config: Config,
-    rng: np.random.Generator,
-    errs: float,
-) -> list[Trace]:
-    """One question after the other: what is drawn at random does not depend on who is quicker."""
+def oracles(
+    film: Film, questions: Sequence[Question], course: Course, rng: np.random.Generator, errs: float
+) -> dict[str, Engine]:
+    """Who plays the roles of the agent."""
     truth = {asked_as(one.question, options_of(one)): one for one in questions}
-    vlm = Vlm(film)
-    engines: dict[str, Engine] = {
-        "reasoner": Reasoner(rng, errs),
-        "vlm": vlm,
+    reasoner, vlm = Reasoner(rng, errs, course.plan_of), Vlm(film)
+    return {
+        "reasoner": reasoner,
+        "vlm": InTurns(reasoner, vlm),
         "critic": Critic(truth),
         "critic_vlm": vlm,
     }
-    desk = Desk(library, embedder, engines, config, run="lessons")
-    policy = find_policy("retrieval_critic")
+
+
+@dataclass(frozen=True)
+class InTurns:
+    """One model that takes the turns, and is asked about frames too: those requests come without instructions."""
+
+    reasoner: Engine
+    vlm: Engine
+
+    async def chat(self, request: ChatRequest) -> Reply:
+        engine = self.reasoner if request.messages[0].role == "system" else self.vlm
+        return await engine.chat(request)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class DrawnDesk(Desk):
+    """A desk at which the film itself is one that nobody encoded."""
+
+    @cached_property
+    def footage(self) -> DrawnFootage:
+        return DrawnFootage()
+
+
+async def _play(desk: Desk, course: Course, questions: Sequence[Question]) -> list[Trace]:
+    """One question after the other: what is drawn at random does not depend on who is quicker."""
+    policy = find_policy(course.policy)
     return [await rollout(desk, policy, question) for question in questions]
 
 
@@ -142,19 +201,19 @@ def options_of(question: Question) -> str:
     return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=False))
 
 
-def _rolled(question: Question, trace: Trace, where: tuple[int, int, float], has_lines: bool) -> Rolled:
+def _rolled(question: Question, trace: Trace, course: Course, where: tuple[int, int, float]) -> Rolled:
     assert question.answer is not None
-    right = is_right(question.answer_type, trace.answer, question.answer) and not is_lucky(trace)
-    return Rolled(question, trace, right, has_lines, tuple(_lessons(question, trace, where)) if right else ())
+    right = is_right(question.answer_type, trace.answer, question.answer) and not is_lucky(trace, course)
+    return Rolled(question, trace, right, tuple(_lessons(question, trace, course, where)) if right else ())
 
 
-def is_lucky(trace: Trace) -> bool:
+def is_lucky(trace: Trace, course: Course) -> bool:
     """Whether the last turn was a mistake: an answer that came too soon, and happened to be right."""
     last = trace.turns[-1]
-    return last.call.error is None and last.call.said != right_turn(real(view.prompt_of(trace, last.index)))
+    return last.call.error is None and last.call.said != course.turn(real(view.prompt_of(trace, last.index)))
 
 
-def _lessons(question: Question, trace: Trace, where: tuple[int, int, float]) -> Iterator[Lesson]:
+def _lessons(question: Question, trace: Trace, course: Course, where: tuple[int, int, float]) -> Iterator[Lesson]:
     """Every call of a trace."""
 
     def of_call(call: Call, turn: int) -> Lesson:
@@ -162,7 +221,7 @@ def _lessons(question: Question, trace: Trace, where: tuple[int, int, float]) ->
         return lesson_of(question, role, call.messages, call.said, turn, where)
 
     for turn in trace.turns:
-        yield turn_lesson(question, trace, turn, where, right_turn)
+        yield replace(turn_lesson(question, trace, turn, where, course.turn), role=course.role)
         yield from (of_call(call, turn.index) for call in turn.calls)
     for number, verdict in enumerate(trace.verdicts):
         yield from (of_call(call, len(trace.turns) + number) for call in verdict.calls)
@@ -240,6 +299,8 @@ class Settings:
     """How often a turn of the reasoner is a mistake."""
     flawed: float = 0.5
     """Share of films whose captions have the errors of a captioner."""
+    policy: Literal["retrieval_critic", "investigator"] = "retrieval_critic"
+    """Who is taught."""
 
 
 def main(settings: Settings) -> None:
@@ -253,6 +314,7 @@ def main(settings: Settings) -> None:
         settings.questions,
         errs=settings.errs,
         flawed=settings.flawed,
+        policy=settings.policy,
     ):
         rolled[str(each.question.video)].append(each)
     for number, of_one in enumerate(rolled.values()):
@@ -271,7 +333,6 @@ def report(rolled: Sequence[Rolled], seconds: float) -> dict[str, object]:
         "films": len(films),
         "seconds_a_film": round(seconds / max(1, len(films)), 1),
         "right": rights(rolled),
-        "right_where_lines_can_be_read": rights([each for each in rolled if each.has_lines]),
         "mistakes": sum(not lesson.is_lesson for lesson in learned),
         "answers_sent_back": sum(verdict.sent_back for each in rolled if each.right for verdict in each.trace.verdicts),
         "tokens": {

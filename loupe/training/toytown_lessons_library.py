@@ -3,17 +3,21 @@
 Nothing is encoded or decoded: every frame is the same small picture, since oracles see the film itself.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
+from loupe.agent.footage import FilmFile
 from loupe.benchmarks.toytown.captions import caption
-from loupe.benchmarks.toytown.screenplay import Film
+from loupe.benchmarks.toytown.places import HEIGHT, WIDTH
+from loupe.benchmarks.toytown.screenplay import FPS, Film
 from loupe.benchmarks.toytown.world import HATS, THINGS
 from loupe.embedding import Embedder
 from loupe.engines.fields import condense
 from loupe.engines.protocol import Reply
-from loupe.library import CommitBatch, Library, write_frame_fragments
-from loupe.media import encode_jpeg
+from loupe.library import CommitBatch, Library, StoredFrame, write_frame_fragments
+from loupe.media import Sound, encode_jpeg
 from loupe.prompts import load
 from loupe.summarizing import chunk_summary_request, parse_chunk_summary, parse_video_summary, video_summary_request
 from loupe.timeline import Chunk, chunks
@@ -27,6 +31,21 @@ MISSED, MISTAKEN, IMAGINED = 0.12, 0.02, 0.04
 """Shares of objects that are not named, people who are wrongly named, objects that are not there: the tiny model's."""
 CONFUSED = {"enters": "walks", "leaves": "walks", "walks": "stands", "waves": "stands", "stands": "walks"}
 CONFUSED_SHARE = 0.06
+
+
+class DrawnFootage:
+    """Frames of a film as places in it, and sound as a stretch of it: whoever asks knows the film."""
+
+    def frames(self, file: FilmFile, times_ms: Sequence[int]) -> list[StoredFrame]:
+        """One small picture for all."""
+        return [StoredFrame(ts_ms, ts_ms, PICTURE) for ts_ms in sorted(set(times_ms))]
+
+    def sound(self, file: FilmFile, start_ms: int, end_ms: int) -> Sound:
+        """The times themselves, as samples."""
+        return np.array([start_ms, end_ms], np.float32)
+
+    def lineage(self, file: FilmFile) -> str:
+        return file.uri
 
 
 def captions_of(film: Film, rng: np.random.Generator | None) -> list[FrameCaption]:
@@ -59,17 +78,16 @@ def _confused(action: str, rng: np.random.Generator) -> str:
 def make_library(
     database: str, film: Film, video_id: str, embedder: Embedder, rng: np.random.Generator | None = None
 ) -> Library:
-    """Write the tables of a film; its spoken lines only where a subtitle file comes with it."""
+    """Write the tables of a film; its spoken lines as if all had been heard rightly, or were written beside it."""
     library = Library.open(database, embedder.dimensions, create=True)
     captions = captions_of(film, rng)
     texts = [each.searchable_text() for each in captions]
     vectors = _vectors(embedder, texts)
-    lines = film.lines if film.subtitles else ()
     parts: list[tuple[float, float, str]] = []
     batch: dict[str, list[dict[str, object]]] = {"chunks": [], "captions": [], "transcripts": [], "frames": []}
     for chunk in chunks(film.duration_ms):
         seconds = range(chunk.start_ms // STEP_MS, min(-(-chunk.end_ms // STEP_MS), len(captions)))
-        said = [line for line in lines if chunk.start_ms <= line.start_ms < chunk.end_ms]
+        said = [line for line in film.lines if chunk.start_ms <= line.start_ms < chunk.end_ms]
         summary = _chunk_summary(
             [(float(s), captions[s]) for s in seconds], [(line.start_ms / 1000, line.text) for line in said]
         )
@@ -117,6 +135,11 @@ def _video(film: Film, video_id: str, parts: list[tuple[float, float, str]], emb
     summary = parse_video_summary(_reply(condense(request))).summary
     about = {"video_id": video_id, "uri": f"toytown:{film.name}", "status": "complete", "chunk_count": len(parts)}
     return about | {
+        "size": 0,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "fps": float(FPS),
+        "has_audio": True,
         "duration_ms": film.duration_ms,
         "summary": summary,
         "vector": embedder.embed([summary])[0].tolist(),

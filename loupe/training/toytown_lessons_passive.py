@@ -43,6 +43,7 @@ from schemas.questions import Question
 from schemas.traces import Trace
 
 Times = Literal["uniform", "relevant"]
+ROLE = "passive"
 HANDED = 1 / 3
 """Share of the lessons that show frames of the true evidence."""
 
@@ -98,7 +99,7 @@ def _config(times: Times) -> Config:
 def _lesson(question: Question, trace: Trace, where: tuple[int, int, float]) -> Lesson:
     """The only call of a trace."""
     (turn,) = trace.turns
-    return lesson_of(question, "vlm", view.prompt_of(trace, turn.index), turn.call.said, turn.index, where)
+    return lesson_of(question, ROLE, view.prompt_of(trace, turn.index), turn.call.said, turn.index, where)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ import numpy as np
 import tyro
 
 from loupe.agent.films import Film as KnownFilm
-from loupe.agent.footage import FilmFile
 from loupe.agent.loop import rollout
 from loupe.agent.policies import find_policy
 from loupe.agent.scene import Desk
@@ -30,17 +29,16 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.config import Config, ScriptedModel, load
 from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.engines.speech import Spoken
-from loupe.library import StoredFrame
 from loupe.media import Sound
 from loupe.scoring.answers import is_right
 from loupe.training.toytown_lessons import DEMO, Rolled, refuse_held_out, report, turn_lesson
-from loupe.training.toytown_lessons_library import PICTURE
+from loupe.training.toytown_lessons_library import DrawnFootage
 from loupe.training.toytown_lessons_tables import Lesson, write_lessons
 from loupe.training.toytown_looks_kinds import plan_of
 from loupe.training.toytown_looks_plans import FRAMES
-from loupe.training.toytown_looks_prompts import OFF, Explored, file_of, percept_of
-from loupe.training.toytown_oracle import LAST, SURE, UNSURE, is_step, reply, said
-from loupe.training.toytown_oracle_prompts import text_of
+from loupe.training.toytown_looks_prompts import Explored, file_of, percept_of
+from loupe.training.toytown_oracle import LAST, SURE, UNSURE, follow, reply, said
+from loupe.training.toytown_oracle_prompts import OFF, Done, text_of
 from loupe.training.toytown_oracle_steps import Step
 from schemas.messages import Message
 from schemas.questions import UNANSWERABLE, Question
@@ -63,18 +61,13 @@ def right_turn(messages: Sequence[Message], film: Film) -> str:
 
 def next_step(seen: Explored, film: Film) -> tuple[Step, str]:
     """The step of the plan that comes next, and what is noted of the percept before: turns off the plan are passed."""
-    plan = plan_of(seen)
-    step, note = next(plan), ""
-    for turn in seen.done:
-        if turn.noted == OFF or (turn.action is not None and not is_step(turn.action, step)):
-            note = OFF
-            continue
-        if turn.noted is not None:
-            note = turn.noted
-        elif turn.action is not None:
-            note = step.read(percept_of(film, turn.action, turn.result)) if step.tool != "answer" else OFF
-        step = plan.send(note)
-    return step, note
+
+    def read(step: Step, turn: Done) -> str:
+        if turn.action is None or step.tool == "answer":
+            return OFF
+        return step.read(percept_of(film, turn.action, turn.result))
+
+    return follow(plan_of(seen), seen.done, read)
 
 
 class Looker:
@@ -117,21 +110,6 @@ def _look(start: float, end: float, frames: int) -> Step:
 
 
 # --- a film that nobody encoded ---------------------------------------------------------------------------------------
-
-
-class DrawnFootage:
-    """Frames of a film as places in it, and sound as a stretch of it: whoever asks knows the film."""
-
-    def frames(self, file: FilmFile, times_ms: Sequence[int]) -> list[StoredFrame]:
-        """One small picture for all."""
-        return [StoredFrame(ts_ms, ts_ms, PICTURE) for ts_ms in sorted(set(times_ms))]
-
-    def sound(self, file: FilmFile, start_ms: int, end_ms: int) -> Sound:
-        """The times themselves, as samples."""
-        return np.array([start_ms, end_ms], np.float32)
-
-    def lineage(self, file: FilmFile) -> str:
-        return file.uri
 
 
 @dataclass(frozen=True)
@@ -228,7 +206,7 @@ async def _play(desk: Desk, questions: Sequence[Question]) -> list[Trace]:
 def _rolled(question: Question, trace: Trace, film: Film, where: tuple[int, int, float]) -> Rolled:
     assert question.answer is not None
     right = is_right(question.answer_type, trace.answer, question.answer)
-    return Rolled(question, trace, right, True, tuple(_lessons(question, trace, film, where)) if right else ())
+    return Rolled(question, trace, right, tuple(_lessons(question, trace, film, where)) if right else ())
 
 
 def _lessons(question: Question, trace: Trace, film: Film, where: tuple[int, int, float]) -> Iterator[Lesson]:

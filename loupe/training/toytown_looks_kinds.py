@@ -41,6 +41,8 @@ from loupe.training.toytown_oracle_steps import (
     Plan,
     Step,
     answer,
+    answer_count,
+    answer_order,
     as_spans,
     give,
     is_none,
@@ -231,8 +233,8 @@ def order(names: Names, seen: Explored) -> Plan:
         found = {**_firsts_in((yield step)), **found}
         if len(found) == len(asked):
             break
-    shown = ", ".join(sorted(asked, key=lambda place: found.get(place, seen.seconds)))
-    yield answer(shown if shown in seen.options else UNANSWERABLE, sorted(found.values())[:4])
+    shown = sorted(asked, key=lambda place: found.get(place, seen.seconds))
+    yield answer_order(shown, seen.options, sorted(found.values())[:4])
 
 
 def longest_place(names: Names, seen: Explored) -> Plan:
@@ -279,8 +281,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     notes = yield from all_of(islice(looks, left))
     spans = [span for note in notes if not is_none(note) for span in spans_in(note)]
     events = joined([Line(start, end, 1, "") for start, end in spans], SHORTEST)  # one may lie in two looks
-    starts = [start for start, _ in events]
-    yield answer(str(len(starts)) if starts else UNANSWERABLE, starts[:4])
+    yield answer_count([start for start, _ in events])
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------

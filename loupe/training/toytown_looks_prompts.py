@@ -1,6 +1,5 @@
 """What stands in a prompt of the policy `active_perception`, in the prompt set `tiny`, and what a percept shows."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,24 +11,10 @@ from loupe.benchmarks.toytown.places import HEIGHT, WIDTH
 from loupe.benchmarks.toytown.screenplay import FPS, Film
 from loupe.engines.protocol import RequestError
 from loupe.timeline import linspace_ms
-from loupe.training.toytown_oracle_prompts import OPTION, text_of
+from loupe.training.toytown_oracle_prompts import NOTE, OPTION, Done, done_of, text_of
 from schemas.messages import Message
 
 OPENING = re.compile(r"Film 1\. ([\d.]+) s, .*?\.\n\nQuestion: (.*?)\n(.*?)\nStep 1 of (\d+)\.(.*)", re.DOTALL)
-NOTE = re.compile(r"^- (.+)$", re.MULTILINE)
-OFF = "Not that."
-"""What is noted of a turn that led nowhere."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """A turn that stands in a prompt: what was done, what came back, and what was noted of it in the turn after."""
-
-    action: dict[str, Any] | None
-    """None for one that has become a note."""
-    result: str
-    noted: str | None
-    """None where the next turn is still to be taken."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +35,8 @@ class Explored:
         found = OPENING.fullmatch(text_of(opening))
         if not found:
             raise RequestError("the prompt does not begin with a film and a question")
-        said = [json.loads(text_of(turn)) for turn in chat[::2]]
-        results = [text_of(result) for result in chat[1::2]]
-        told = [turn.get("observation", "") for turn in said]
-        notes = NOTE.findall(found[5])  # of turns that have gone: the first of all notes nothing, every other does
-        gone = len(notes) + 1 if told and told[0] else 0
-        noted = [*notes, *(told if gone else told[1:]), None] if said else []
-        done = [Done(None, "", note) for note in noted[:gone]]
-        done += [Done(turn["action"], *rest) for turn, *rest in zip(said, results, noted[gone:], strict=True)]
         options = tuple(text for _, text in OPTION.findall(found[3]))
-        return cls(float(found[1]), int(found[4]), found[2], options, tuple(done))
+        return cls(float(found[1]), int(found[4]), found[2], options, done_of(chat, NOTE.findall(found[5]), 1))
 
 
 def percept_of(film: Film, action: dict[str, Any], result: str) -> str:

@@ -6,7 +6,7 @@ it errs, and mends that in the turn after. The VLM and the critic know the film.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from loupe.benchmarks.toytown.screenplay import Film
 from loupe.engines.protocol import ChatRequest, Reply
 from loupe.scoring.answers import is_right
 from loupe.training.toytown_oracle_plans import plan_of
-from loupe.training.toytown_oracle_prompts import VLM, Seen, frames_of, text_of
-from loupe.training.toytown_oracle_steps import Step
+from loupe.training.toytown_oracle_prompts import OFF, VLM, Done, Seen, frames_of, text_of
+from loupe.training.toytown_oracle_steps import Plan, Step
 from schemas.messages import Message, Usage
 from schemas.outputs import Doubt, FrameAnswer, Verdict
 from schemas.questions import UNANSWERABLE, Question
 
 SURE, UNSURE = 0.9, 0.2
+PlanOf = Callable[[Seen], Plan]
 HASTE = 0.4
 """Of the mistakes before the answer, how many are an answer."""
 SLIPS = 2.0
@@ -44,25 +45,27 @@ def compact(value: object) -> str:
 # --- the reasoner -----------------------------------------------------------------------------------------------------
 
 
-def right_turn(messages: tuple[Message, ...]) -> str:
+def right_turn(messages: tuple[Message, ...], plan_of: PlanOf = plan_of) -> str:
     """What the reasoner is to say to a prompt. Raises ValueError for a prompt that it cannot read."""
-    step, note = next_step(Seen.of(messages))
+    step, note = next_step(Seen.of(messages), plan_of)
     if text_of(messages[-1]).endswith(LAST) and step.tool != "answer":
         step = Step("answer", {"content": UNANSWERABLE, "evidence_times": []}, lambda result: "", "Answer.", UNSURE)
     return said(step, note)
 
 
-def next_step(seen: Seen) -> tuple[Step, str]:
+def next_step(seen: Seen, plan_of: PlanOf) -> tuple[Step, str]:
     """The step of the plan that comes next, and what is noted of the result before: turns off the plan are passed."""
-    plan = plan_of(seen)
+    return follow(plan_of(seen), seen.done, lambda step, turn: step.read(turn.result))
+
+
+def follow(plan: Plan, done: Sequence[Done], read: Callable[[Step, Done], str]) -> tuple[Step, str]:
+    """The step that a plan takes after some turns, and what is noted of the last of these, which `read` tells."""
     step, note = next(plan), ""
-    following = [turn.observation for turn in seen.turns[1:]]
-    for number, turn in enumerate(seen.turns):
-        noted = following[number] if number < len(following) else None
-        if not is_step(turn.action, step):
-            note = "Not that."
+    for turn in done:
+        if turn.noted == OFF or (turn.action is not None and not is_step(turn.action, step)):
+            note = OFF
             continue
-        note = step.read(turn.result) if noted is None else noted
+        note = read(step, turn) if turn.noted is None else turn.noted
         step = plan.send(note)
     return step, note
 
@@ -84,19 +87,19 @@ def said(step: Step, note: str) -> str:
 class Reasoner:
     """Takes the right turn, or with a probability of `errs` a wrong one."""
 
-    def __init__(self, rng: np.random.Generator, errs: float = 0.0) -> None:
-        self.rng, self.errs = rng, errs
+    def __init__(self, rng: np.random.Generator, errs: float = 0.0, plan_of: PlanOf = plan_of) -> None:
+        self.rng, self.errs, self.plan_of = rng, errs, plan_of
 
     async def chat(self, request: ChatRequest) -> Reply:
         """The next turn."""
         seen = Seen.of(request.messages)
-        step, note = next_step(seen)
+        step, note = next_step(seen, self.plan_of)
         told = text_of(request.messages[-1])
         warned = told.endswith(LAST) or "<critic>" in told
         errs = SLIPS * self.errs if step.tool == "answer" else self.errs
         if not warned and step.tool != "note_cues" and self.rng.random() < errs:
             return reply(said(self._mistake(seen, step), note))
-        return reply(right_turn(request.messages))
+        return reply(right_turn(request.messages, self.plan_of))
 
     def _mistake(self, seen: Seen, step: Step) -> Step:
         """A poor phrase, a wrong window, frames of another time; a hasty answer, or one that the notes do not say."""

@@ -29,12 +29,15 @@ from loupe.training.toytown_oracle_steps import (
     Plan,
     Step,
     answer,
+    answer_count,
+    answer_order,
     as_spans,
     give,
     how_many,
     is_none,
     kind_of,
     look,
+    look_at,
     matched,
     nothing_said,
     of_person,
@@ -185,7 +188,7 @@ def _count(first: str, last: str, act: str) -> Plan:
         return
     between = (spans_in(first)[0][0], spans_in(last)[0][0])
     note = yield search(act, where(rf"person {act}", act, EVENT_GAP), between)
-    yield from give(note, str(len(spans_in(note))))
+    yield answer_count([] if is_none(note) else [start for start, _ in spans_in(note)])
 
 
 def longest_place(names: Names, seen: Seen) -> Plan:
@@ -206,16 +209,10 @@ def _longest(queries: Mapping[str, str]) -> Plan:
 
 
 def order(names: Names, seen: Seen) -> Plan:
-    known = {place: at for at, place in enumerate(seen.places)}
-
-    def rising(option: str) -> bool:
-        at = [known.get(place, 99) for place in option.split(", ")]
-        return at == sorted(at)
-
-    content = next((option for option in seen.options if rising(option)), "")
-    first = (content or seen.options[0]).split(", ")[0]
-    note = yield search(first, when_in(first), top_k=ALL)
-    yield from give(note, content)
+    asked = seen.options[0].split(", ")
+    known = sorted(asked, key=lambda place: seen.places.index(place) if place in seen.places else len(seen.places))
+    note = yield search(known[0], when_in(known[0]), top_k=ALL)
+    yield answer_order(known, seen.options, [start for start, _ in spans_in(note)][:4])
 
 
 def first_sign(names: Names, seen: Seen) -> Plan:
@@ -283,11 +280,30 @@ def plan_of(seen: Seen) -> Plan:
     return _whole(plan(names, seen), nothing_said(names, seen))
 
 
+def investigation_of(seen: Seen) -> Plan:
+    """The same without cues, and with a look at what the answer rests on, where no frame was shown on the way."""
+    plan, names = kind_of(seen.question, PLANS)
+    return _looked(plan(names, seen), seen.seconds)
+
+
 def _whole(plan: Plan, cues: Step) -> Plan:
     """Cues, the plan, and its answer again and again where that is sent back."""
     yield cues
     step = next(plan)
     while step.tool != "answer":
         step = plan.send((yield step))
+    while True:
+        yield step
+
+
+def _looked(plan: Plan, seconds: float) -> Plan:
+    """The plan, a look before its answer, and the answer again and again."""
+    step, note, has_looked = next(plan), "", False
+    while step.tool != "answer":
+        has_looked = has_looked or step.tool == "ask_vlm"
+        note = yield step
+        step = plan.send(note)
+    if not has_looked:
+        yield look_at(next(iter(step.arguments["evidence_times"]), 0.0), seconds, note)
     while True:
         yield step

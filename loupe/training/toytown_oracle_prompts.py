@@ -10,10 +10,16 @@ from typing import Any
 from loupe.engines.protocol import ChatRequest, RequestError
 from schemas.messages import Image, Message, Text
 
-OPENING = re.compile(r"<film>\n\d+\. ([\d.]+) s\. (.*?)\n</film>\s+Question: (.*?)\n(.*)", re.DOTALL)
+OPENING = re.compile(
+    r"(?:Film 1\. [^\n]*\n\n)?<film>\n\d+\. ([\d.]+) s\. (.*?)\n</film>\s+Question: (.*?)\n(.*)", re.DOTALL
+)
 OPTION = re.compile(r"^([A-J])\. (.+)$", re.MULTILINE)
 LINE = re.compile(r"^\[(\d+\.\d)(?:-(\d+\.\d))?\](?: -?\d\.\d\d)?(?: x(\d+))? (.*)$", re.MULTILINE)
 PLACE = re.compile(r"^(\d+\.\d)(?:-(\d+\.\d))?: (\d+) hits?", re.MULTILINE)
+HITS = re.compile(r"^(\d+) hits\.$", re.MULTILINE)
+NOTE = re.compile(r"^- (.+)$", re.MULTILINE)
+OFF = "Not that."
+"""What is noted of a turn that led nowhere."""
 VLM = re.compile(r"<vlm>\n(.*)\. (.*?)\n</vlm>", re.DOTALL)
 
 
@@ -28,22 +34,40 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Said:
-    """A turn that stands in a prompt, and what came back."""
+class Done:
+    """A turn that a prompt tells of: what was done, what came back, and what was noted of it in the turn after."""
 
-    observation: str
-    action: dict[str, Any]
+    action: dict[str, Any] | None
+    """None for one that has become a note."""
     result: str
+    noted: str | None
+    """None where the next turn is still to be taken."""
+
+
+def done_of(chat: Sequence[Message], notes: Sequence[str], silent: int) -> tuple[Done, ...]:
+    """The turns of a chat, those that have become notes before them. The first `silent` turns note nothing."""
+    said = [json.loads(text_of(turn)) for turn in chat[::2]]
+    results = [text_of(result) for result in chat[1::2]]
+    told = [turn.get("observation", "") for turn in said]
+    empty = next((number for number, note in enumerate(told) if note), silent)
+    gone = len(notes) + silent - min(silent, empty)
+    if not said:
+        return ()
+    noted = [*[""] * (min(gone, silent) - 1), *notes, *(told if gone else told[1:]), None]
+    done = [Done(None, "", note) for note in noted[:gone]]
+    return (*done, *(Done(turn["action"], *rest) for turn, *rest in zip(said, results, noted[gone:], strict=True)))
 
 
 @dataclass(frozen=True)
 class Seen:
     """A prompt of the reasoner."""
 
+    seconds: float
+    """Of the film."""
     question: str
     options: tuple[str, ...]
     summary: str
-    turns: tuple[Said, ...]
+    done: tuple[Done, ...]
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> "Seen":
@@ -52,10 +76,9 @@ class Seen:
         found = OPENING.fullmatch(text_of(opening))
         if not found:
             raise RequestError("the prompt does not begin with a film and a question")
-        said = [_said(text_of(turn), text_of(result)) for turn, result in zip(chat[::2], chat[1::2], strict=True)]
-        if said and said[0].action["tool"] != "note_cues":
-            raise RequestError("the prompt has lost its first turns")
-        return cls(found[3], tuple(text for _, text in OPTION.findall(found[4])), found[2], tuple(said))
+        silent = 1 if text_of(opening).startswith("Film 1.") else 2  # the investigator does not begin with cues
+        options = tuple(text for _, text in OPTION.findall(found[4]))
+        return cls(float(found[1]), found[3], options, found[2], done_of(chat, NOTE.findall(found[4]), silent))
 
     @cached_property
     def places(self) -> list[str]:
@@ -95,12 +118,13 @@ def gathered(result: str) -> list[tuple[float, float, int]]:
     return [(float(a), float(b or a), int(n)) for a, b, n in PLACE.findall(result)]
 
 
+def hits_of(result: str) -> int:
+    """How many hits a search has."""
+    found = HITS.search(result)
+    return int(found[1]) if found else 0
+
+
 def seen_by_vlm(result: str) -> str:
     """The answer of the VLM in a result; empty where there is none."""
     found = VLM.search(result)
     return found[2] if found else ""
-
-
-def _said(turn: str, result: str) -> Said:
-    told = json.loads(turn)
-    return Said(told.get("observation", ""), told["action"], result)

@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 
 from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.benchmarks.toytown.templates_seen import DOES
-from loupe.training.toytown_oracle_prompts import Line, Seen, gathered, lines_of, seen_by_vlm
-from schemas.questions import UNANSWERABLE
+from loupe.training.toytown_oracle_prompts import Line, Seen, gathered, hits_of, lines_of, seen_by_vlm
+from schemas.questions import LETTERS, UNANSWERABLE
 
 ACTIONS = {phrase: action for action, phrase in DOES.items()}
 GAP = 5.0
 """Seconds: what is nearer to each other is one stretch of time."""
 EVENT_GAP = 1.5
 SPAN = re.compile(r"(\d+\.\d)(?:-(\d+\.\d))?")
-ALL = 100
+ALL = 1000
 """Hits that are asked for where they are counted."""
 HAS = "(?:holds|picks up)"
 Names = Mapping[str, str]
@@ -66,9 +66,29 @@ def look(question: str, times: Sequence[float]) -> Step:
     return Step("ask_vlm", arguments, lambda result: seen_by_vlm(result) or "nothing", "Look.")
 
 
-def answer(content: str, times: Sequence[float]) -> Step:
+def look_at(start: float, seconds: float, note: str) -> Step:
+    """See for oneself what a note tells."""
+    end = min(start + 2.0, seconds)
+    return Step("look", {"start": max(0.0, end - 2.0), "end": end, "frames": 3}, lambda result: note, "Look.")
+
+
+def answer(content: str, times: Sequence[float], thought: str = "Answer.") -> Step:
     arguments = {"content": content, "evidence_times": list(times)}
-    return Step("answer", arguments, lambda result: "", "Answer.", 0.9)
+    return Step("answer", arguments, lambda result: "", thought, 0.9)
+
+
+def answer_count(starts: Sequence[float]) -> Step:
+    """So many times did it happen; the thought counts them: `1: 45.0, 2: 70.0`."""
+    if not starts:
+        return answer(UNANSWERABLE, [])
+    counted = ", ".join(f"{number}: {start:.1f}" for number, start in enumerate(starts, start=1))
+    return answer(str(len(starts)), starts[:4], counted)
+
+
+def answer_order(names: Sequence[str], options: Sequence[str], times: Sequence[float]) -> Step:
+    """The option with names in this order, by its letter; the thought says the order: `park, beach, market`."""
+    order = ", ".join(names)
+    return answer(LETTERS[options.index(order)], times, order) if order in options else answer(UNANSWERABLE, times)
 
 
 def nothing_said(names: Names, seen: Seen) -> Step:
@@ -151,8 +171,8 @@ def matched(pattern: str, name: str, *, last: bool = False) -> Callable[[str], s
 
 
 def how_many(name: str) -> Callable[[str], str]:
-    """Notes how many frames in a row show something, by the places where hits gather."""
-    return lambda result: f"{name} {max((count for _, _, count in gathered(result)), default=0)}"
+    """Notes how many frames show something: `park 74`."""
+    return lambda result: f"{name} {hits_of(result)}"
 
 
 def spans_in(note: str) -> list[tuple[float, float]]:

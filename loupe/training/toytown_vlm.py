@@ -5,7 +5,8 @@
 3. `train_decoder`, texts: copying, and finding what stands at a time: summaries and questions about several frames
    are made of both, and learn neither by themselves.
 4. `train_decoder`, all: captions still, and questions about frames, summaries of chunks and of films.
-5. `train_decoder`, agent: all of these, and the agent's roles, by the lessons of loupe.training.toytown_lessons.
+5. `train_decoder`, agent: all of these, and the agents' roles, by the lessons of toytown_lessons (with `--policy
+   retrieval_critic` and `--policy investigator`), toytown_looks and toytown_lessons_passive in one folder.
 Every phase can be killed and goes on where it was; OUT/model is a usable model from the second phase on. Run it on
 several processes with `torchrun --nproc-per-node N -m loupe.training.toytown_vlm OUT` (one thread each on a CPU).
 """
@@ -52,14 +53,17 @@ MIXES = {
         captions=4,
         fresh=2,
         shares={
-            "reasoner": 0.42,
-            "critic": 0.08,
-            "vlm": 0.08,
-            "ask 1": 0.04,
-            "ask 2-4": 0.08,
-            "ask 5-16": 0.1,
-            "chunk": 0.12,
-            "film": 0.08,
+            "reasoner": 0.22,
+            "investigator": 0.14,
+            "looker": 0.26,
+            "passive": 0.1,
+            "critic": 0.05,
+            "vlm": 0.05,
+            "ask 1": 0.02,
+            "ask 2-4": 0.03,
+            "ask 5-16": 0.04,
+            "chunk": 0.06,
+            "film": 0.03,
         },
     ),
 }

@@ -31,13 +31,13 @@ async def search_captions(
     start: float | None = None,
     end: float | None = None,
     level: Literal["frames", "chunks", "transcripts"] = "frames",
-    top_k: Annotated[int | None, Field(ge=1, le=100)] = None,
+    top_k: Annotated[int | None, Field(ge=1, le=1000)] = None,
     film: int = 1,
 ) -> Observation:
     """Search captions of frames (frames), summaries of minutes (chunks) or spoken lines (transcripts) for a phrase,
-    between two times in seconds or in the whole film. Gives the places where hits gather, with how many there are
-    and how similar the best is (1 is the same), and the hits, best first, each with its time in seconds. Weigh both:
-    many hits close together say more than one that is a little more similar."""
+    between two times in seconds or in the whole film. Gives the places where hits gather, in order of time, with how
+    many there are and how similar the best is (1 is the same), and the hits, best first, each with its time in
+    seconds. Weigh both: many hits close together say more than one that is a little more similar."""
     where = scene.film(film)
     start_ms, end_ms = scene.window(where, start, end)
     hits = await scene.search(
@@ -46,11 +46,11 @@ async def search_captions(
     if not hits:
         return Observation(scene.prompt("search_nothing", query=as_data(query)))
     shown = scene.settings.shown
-    gathered = places_of(hits, LEVELS[level].gap_ms)[: shown.clusters]
+    gathered = sorted(places_of(hits, LEVELS[level].gap_ms)[: shown.clusters], key=lambda each: each.start_ms)
     runs = collapse(as_told(scene, where, hits) if level == "frames" else hits, LEVELS[level].gap_ms)[: shown.hits]
     is_by_meaning = any(hit.similarity is not None for hit in hits)
     places = [cluster_line(each, is_by_meaning) for each in gathered]
-    told = {"query": as_data(query), "film": film}
+    told = {"query": as_data(query), "film": film, "count": len(hits)}
     return Observation(
         scene.prompt(
             "search_result",
