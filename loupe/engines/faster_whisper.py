@@ -6,7 +6,8 @@ from typing import Any
 
 from faster_whisper import WhisperModel
 
-from loupe.engines.speech import Sound, Spoken
+from loupe.engines.speech import Spoken
+from loupe.sound import Sound
 
 WINDOW_MS = 30_000
 

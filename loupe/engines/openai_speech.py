@@ -8,8 +8,9 @@ import openai
 from openai.types.audio import TranscriptionVerbose
 
 from loupe.engines.endpoint import Endpoint, Patience, TransientError
-from loupe.engines.speech import RATE, Sound, Spoken
+from loupe.engines.speech import RATE, Spoken
 from loupe.engines.waves import wav
+from loupe.sound import Sound
 
 WINDOW_MS = 30_000
 """Whisper's own; servers cut what is longer wherever it comes."""

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Callable, Sequence
 
-from loupe.engines.speech import RATE, Sound, Spoken
+from loupe.engines.speech import RATE, Spoken
+from loupe.sound import Sound
 
 Rule = Callable[[Sound], list[Spoken]]
 

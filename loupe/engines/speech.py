@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
+from loupe.sound import Sound
 
 RATE = 16_000
 """Samples a second that a transcriber is given."""
-
-Sound = npt.NDArray[np.float32]
-"""Mono samples at RATE, -1 to 1, of shape (n,)."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import wave
 
 import numpy as np
 
-from loupe.engines.speech import RATE, Sound
+from loupe.engines.speech import RATE
+from loupe.sound import Sound
 
 
 def wav(sound: Sound) -> bytes:

@@ -10,7 +10,8 @@ import transformers
 from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor
 
 from loupe.engines.protocol import EngineError
-from loupe.engines.speech import RATE, Sound, Spoken
+from loupe.engines.speech import RATE, Spoken
+from loupe.sound import Sound
 
 
 class WhisperTranscriber:

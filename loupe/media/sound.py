@@ -15,9 +15,7 @@ import numpy.typing as npt
 
 from loupe.media.film import SEEK_MARGINS_MS, Film, open_film, time_of
 from loupe.media.opening import MediaError, Source
-
-Sound = npt.NDArray[np.float32]
-"""Mono samples, -1 to 1, of shape (n,)."""
+from loupe.sound import Sound
 
 RUN_UP_MS = 500
 """Decoding begins this much earlier: after a jump the first packets come out wrong (MP3: 10 frames, Opus: 80 ms)."""

@@ -22,8 +22,9 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.config import SpeechModel, WhisperModel
 from loupe.config import load as load_config
 from loupe.engines.open import open_transcriber
-from loupe.engines.speech import Sound, Transcriber
+from loupe.engines.speech import Transcriber
 from loupe.media import cut_audio
+from loupe.sound import Sound
 from loupe.training.toytown_sounds import UNHEARD_NOISE, Manner, hear
 from loupe.training.toytown_tasks import HELD_OUT
 from loupe.transcribing import transcribe
