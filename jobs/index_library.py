@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +23,10 @@ from loupe import config as configs
 from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, VllmModel
-from loupe.embedding import dimensions_of, open_embedder
+from loupe.embedding import Embedder, dimensions_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber
 from loupe.engines.protocol import Engine
+from loupe.engines.speech import Transcriber
 from loupe.estimating import estimate
 from loupe.finishing import Finished, films_to_finish, finish_film
 from loupe.hearing import hear
@@ -34,10 +36,8 @@ from loupe.library import Library, LibraryError, write_frame_fragments
 from loupe.library.tables import BeforeCommit, nothing
 from loupe.progress import Progress
 
-from jobs.on_ray import LatePool, async_pool, connect_ray, pool, say, tasks
-
-FILMS_AT_ONCE = 256
-"""That are committed together."""
+from jobs.late_pool import LatePool
+from jobs.on_ray import async_pool, connect_ray, pool, say, tasks
 
 Row = dict[str, Any]
 ChunksOf = Callable[[Sequence[Film], Settings], Iterable[Stored]]
@@ -128,12 +128,13 @@ def run(
         with Progress(*films, config.index.progress_seconds) as progress:
             if plan.pending:
                 last = config.index.stages.finish
-                finishers = LatePool(FinishFilms, last, last.chunks_in_flight, config)
+                finishers = LatePool(FinishFilms, last, last.chunks_in_flight, settings)
                 chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)
                 left = commit_chunks(chunks, settings, library, progress)
                 done = [film for film in plan.pending if film.video_id not in left]
                 ready = films_to_finish(done, library, settings)
-                commit_films(finish(ready, settings) if finish else finish_on_ray(ready, finishers), library, progress)
+                finished = finish(ready, settings) if finish else finish_on_ray(ready, finishers)
+                commit_films(finished, settings, library, progress)
             if prune:
                 progress.counts.update(pruned=delete_removed(plan, library))
             if plan.pending or progress.counts["pruned"]:
@@ -167,18 +168,18 @@ def pipeline(films: Sequence[Film], settings: Settings, finishers: LatePool) -> 
     chunks = chunks.repartition(target_num_rows_per_block=1)  # so that one long film fills a cluster
     if settings.transcriber and not all(film.sidecars for film in films):
         chunks = chunks.map(  # 1 -> 1, adds what is said where a film has no subtitles
-            TranscribeChunks, **async_pool(stages.transcribe, stages.transcribe.chunks_in_flight, config)
+            TranscribeChunks, **async_pool(stages.transcribe, stages.transcribe.chunks_in_flight, settings)
         )
-    chunks = chunks.map(SampleFrames, **pool(stages.sample, config))  # 1 -> 1, adds 60 frames
+    chunks = chunks.map(SampleFrames, **pool(stages.sample, settings))  # 1 -> 1, adds 60 frames
     if isinstance(config.chat_model("captioner"), VllmModel):
         from jobs.vllm_captions import caption_with_vllm  # only where vLLM is installed
 
-        chunks = caption_with_vllm(chunks, config)  # 1 -> 1, adds a caption a frame, on GPU workers
+        chunks = caption_with_vllm(chunks, settings)  # 1 -> 1, adds a caption a frame, on GPU workers
     chunks = chunks.map(  # 1 -> 1, adds captions and a summary
-        DescribeChunks, **async_pool(stages.describe, stages.describe.chunks_in_flight, config)
+        DescribeChunks, **async_pool(stages.describe, stages.describe.chunks_in_flight, settings)
     )
     stored = chunks.map_batches(  # n -> 1, adds vectors; the pixels go to storage, uncommitted
-        StoreChunks, batch_size=stages.store.chunks_in_flight, **pool(stages.store, config)
+        StoreChunks, batch_size=stages.store.chunks_in_flight, **pool(stages.store, settings)
     )
     for batch in stored.iter_batches(batch_size=None):
         finishers.open()
@@ -187,12 +188,13 @@ def pipeline(films: Sequence[Film], settings: Settings, finishers: LatePool) -> 
 
 def finish_on_ray(videos: Sequence[Row], finishers: LatePool) -> Iterator[Sequence[Finished]]:
     """Films whose chunks are all in the tables -> their logs and global summary."""
-    for batch in finishers.map([{"video": row} for row in videos], batch_size=FILMS_AT_ONCE):
+    for batch in finishers.map([{"video": row} for row in videos]):
         yield [row["finished"] for row in batch]
 
 
 # The stages: a class holds what is costly to open; all call functions that are tested elsewhere. What goes wrong
-# with one row is caught here, once, and travels on as the row's failure.
+# with one row is caught here, once, and travels on as the row's failure. The captioner is opened at once, for all wait
+# for it; an ear and an embedder take as much of a core, and are opened when a chunk comes that needs them.
 
 
 def split_film(row: Row, settings: Settings) -> list[Row]:
@@ -208,17 +210,24 @@ def split_film(row: Row, settings: Settings) -> list[Row]:
 class TranscribeChunks:
     """1 -> 1, adds what is said, or what the tables hold already."""
 
-    def __init__(self, config: Config) -> None:
-        model = config.speech_model()
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library.open(settings.config.index.database)
+
+    @cached_property
+    def transcriber(self) -> Transcriber:
+        """Opened when it is first asked for."""
+        model = self.settings.config.speech_model()
         assert model is not None  # otherwise there is no such stage
-        self.settings = indexing.settings(config)
-        self.library = Library.open(config.index.database)
-        self.transcriber = open_transcriber(model)
+        return open_transcriber(model)
 
     async def __call__(self, row: Row) -> Row:
         chunk: Chunk = row["chunk"]
+        if chunk.failed or not chunk.listens:
+            return row
+        transcriber = self.transcriber
         try:
-            chunk = await hear(chunk, self.settings, self.library, self.transcriber)
+            chunk = await hear(chunk, self.settings, self.library, transcriber)
         except Exception as error:  # noqa: BLE001 - the row boundary
             chunk = chunk.fail("transcribe", error)
         return {"chunk": chunk}
@@ -227,9 +236,9 @@ class TranscribeChunks:
 class SampleFrames:
     """1 -> 1, adds frames, or what the tables hold already."""
 
-    def __init__(self, config: Config) -> None:
-        self.settings = indexing.settings(config)
-        self.library = Library.open(config.index.database)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library.open(settings.config.index.database)
 
     def __call__(self, row: Row) -> Row:
         chunk: Chunk = row["chunk"]
@@ -244,9 +253,9 @@ class SampleFrames:
 class DescribeChunks:
     """1 -> 1, adds a caption a frame and the chunk's summary. Roles that share a model share its engine."""
 
-    def __init__(self, config: Config) -> None:
-        self.settings = indexing.settings(config)
-        self.captioner, self.summarizer = open_engines(config)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.captioner, self.summarizer = open_engines(settings.config)
 
     async def __call__(self, row: Row) -> Row:
         chunk: Chunk = row["chunk"]
@@ -261,18 +270,22 @@ class DescribeChunks:
 class StoreChunks:
     """n -> 1, adds vectors and writes the pixels as fragments."""
 
-    def __init__(self, config: Config) -> None:
-        self.database = config.index.database
-        self.embedder = open_embedder(config.embedding_model())
+    def __init__(self, settings: Settings) -> None:
+        self.config = settings.config
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Opened when it is first asked for."""
+        return open_embedder(self.config.embedding_model())
 
     def __call__(self, batch: Row) -> Row:
         chunks: list[Chunk] = list(batch["chunk"])
-        fragments = ""
+        fragments, embedder = "", self.embedder
         try:
-            chunks = indexing.embed(chunks, self.embedder)
+            chunks = indexing.embed(chunks, embedder)
             pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
             if pixels.num_rows:
-                fragments = write_frame_fragments(self.database, pixels)
+                fragments = write_frame_fragments(self.config.index.database, pixels)
         except Exception as error:  # noqa: BLE001 - the row boundary: all of these chunks are left for the next run
             chunks = [chunk.fail("store", error) for chunk in chunks]
         return {"stored": [Stored(tuple(replace(chunk, frames=()) for chunk in chunks), fragments)]}
@@ -281,11 +294,11 @@ class StoreChunks:
 class FinishFilms:
     """1 -> 1, adds a film's summary and logs."""
 
-    def __init__(self, config: Config) -> None:
-        self.settings = indexing.settings(config)
-        self.library = Library.open(config.index.database)
-        self.summarizer = open_engine(config.chat_model("summarizer"))
-        self.embedder = open_embedder(config.embedding_model())
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library.open(settings.config.index.database)
+        self.summarizer = open_engine(settings.config.chat_model("summarizer"))
+        self.embedder = open_embedder(settings.config.embedding_model())
 
     async def __call__(self, row: Row) -> Row:
         video: Row = row["video"]

@@ -4,8 +4,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from itertools import cycle
 from typing import Any
 
 import ray
@@ -68,34 +66,6 @@ def async_pool(stage: Actors, in_flight: int, *arguments: Any) -> dict[str, Any]
         max_concurrent_calls_per_actor=in_flight,
     )
     return pool(stage, *arguments) | {"compute": compute}
-
-
-class LatePool:
-    """Actors for rows that come last of all, opened while other work goes on: that takes as long as loading a model.
-
-    Each actor works on `in_flight` rows at a time. One that dies is opened anew, and its rows are given to it again.
-    """
-
-    def __init__(self, kind: type, stage: Actors, in_flight: int, *arguments: Any) -> None:
-        options = {"max_restarts": DEATHS, "max_task_retries": DEATHS, "max_concurrency": in_flight}
-        self._kind = ray.remote(num_cpus=stage.cpus, num_gpus=stage.gpus or None, **options)(kind)
-        self._count = stage.actors_max
-        self._arguments = arguments
-        self._actors: list[Any] = []
-
-    def open(self) -> None:
-        """Begin to open the actors, and do not wait for them. Once is enough."""
-        if not self._actors:
-            self._actors = [self._kind.remote(*self._arguments) for _ in range(self._count)]
-
-    def map(self, rows: Sequence[Any], batch_size: int) -> Iterator[list[Any]]:
-        """What the actors make of rows, so many at a time, in any order. Raises what an actor raises while it opens."""
-        if rows:
-            self.open()
-        waiting = [actor.__call__.remote(row) for actor, row in zip(cycle(self._actors), rows, strict=False)]
-        while waiting:
-            done, waiting = ray.wait(waiting, num_returns=min(batch_size, len(waiting)))
-            yield ray.get(done)
 
 
 def say(line: str) -> None:

@@ -16,13 +16,13 @@ from typing import Any
 import ray.data
 from loupe import indexing
 from loupe.captioning import caption_request, parse_caption
-from loupe.config import Config, VllmModel, resolve_source
+from loupe.config import VllmModel, resolve_source
 from loupe.engines.asking import Asked
 from loupe.engines.counting import picture_usage
 from loupe.engines.grammar import compact_json
 from loupe.engines.protocol import ChatRequest, ParseError, Reply
 from loupe.engines.templating import ChatTemplate, open_template
-from loupe.indexing import Chunk
+from loupe.indexing import Chunk, Settings
 from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 from schemas.messages import Usage
 from schemas.outputs import FrameCaption
@@ -35,16 +35,16 @@ ERROR = "__inference_error__"
 NO_REQUEST = "no request"
 
 
-def caption_with_vllm(chunks: Any, config: Config) -> Any:
+def caption_with_vllm(chunks: Any, settings: Settings) -> Any:
     """Add a caption to every frame of a dataset of {"chunk": Chunk} that needs one."""
-    model = config.chat_model("captioner")
+    model = settings.config.chat_model("captioner")
     assert isinstance(model, VllmModel)  # the caller chose by this
-    return caption_with(chunks, config, vllm_processor(model))
+    return caption_with(chunks, settings, vllm_processor(model))
 
 
-def caption_with(chunks: Any, config: Config, processor: Processor) -> Any:
+def caption_with(chunks: Any, settings: Settings, processor: Processor) -> Any:
     """The same with any processor that answers rows as `vllm_processor` does."""
-    rows = chunks.flat_map(SplitFrames, fn_constructor_args=(config,), num_cpus=0.5, compute=actors(1, 4))  # 1 -> 60
+    rows = chunks.flat_map(SplitFrames, fn_constructor_args=(settings,), num_cpus=0.5, compute=actors(1, 4))  # 1 -> 60
     answered = processor(rows)  # 1 -> 1, adds a reply or an error
     return answered.map_batches(  # 60 -> 1
         GatherChunks, num_cpus=0.5, compute=actors(1, 1), batch_size=64
@@ -177,8 +177,8 @@ COLUMNS = ("chunk_id", "position", "chunk")
 class SplitFrames:
     """1 chunk -> a row with the chunk, and one a frame that needs a caption of its own."""
 
-    def __init__(self, config: Config) -> None:
-        self.settings = indexing.settings(config)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
     def __call__(self, row: Row) -> Iterator[Row]:
         chunk: Chunk = row["chunk"]

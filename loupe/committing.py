@@ -11,6 +11,9 @@ from loupe.library import CommitBatch, Library
 from loupe.planning import PERMANENT, REPLACING
 from loupe.progress import Progress
 
+FILMS_AT_ONCE = 256
+"""That are committed together, at most."""
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -87,10 +90,25 @@ def delete_surplus(library: Library) -> None:
         library.delete_chunks(name, lost - gone)
 
 
-def commit_films(stream: Iterable[Sequence[Finished]], library: Library, progress: Progress) -> None:
-    """Commit finished films as they come."""
+def commit_films(
+    stream: Iterable[Sequence[Finished]], settings: Settings, library: Library, progress: Progress
+) -> None:
+    """Commit finished films as they come, many at a time; a stream that gives nothing now and then keeps that going."""
+    waiting: list[Finished] = []
+    last = time.monotonic()
     for films in stream:
+        waiting += films
         progress.add_films(films)
-        reasons = [film.failure for film in films if film.failure is not None]
-        library.replace_failures({(film.row["video_id"], FILM) for film in films}, reasons)
-        library.put_videos([film.row for film in films if film.failure is None])
+        if len(waiting) >= FILMS_AT_ONCE or time.monotonic() - last > settings.config.index.commit_seconds:
+            commit_finished(waiting, library)
+            waiting, last = [], time.monotonic()
+    commit_finished(waiting, library)
+
+
+def commit_finished(films: Sequence[Finished], library: Library) -> None:
+    """Write the rows of finished films, and the reasons of those that could not be finished."""
+    if not films:
+        return
+    reasons = [film.failure for film in films if film.failure is not None]
+    library.replace_failures({(film.row["video_id"], FILM) for film in films}, reasons)
+    library.put_videos([film.row for film in films if film.failure is None])

@@ -25,12 +25,10 @@ EDGE_MS = 8_000
 
 
 async def hear(chunk: Chunk, settings: Settings, library: Library, transcriber: Transcriber) -> Chunk:
-    """Add what is said, or what the tables already hold of it; a chunk of a film with subtitles is left as it is.
+    """Add what is said, or what the tables already hold of it, to a chunk that listens.
 
     Sound that cannot be decoded is a failure of the chunk, which goes on without it. Raises EngineError.
     """
-    if chunk.failed or not chunk.listens:
-        return chunk
     started = time.time()
     try:
         sound_lineage = await asyncio.to_thread(_sound_lineage, chunk)

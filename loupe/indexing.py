@@ -32,6 +32,7 @@ from loupe.media.sampling import SampleReport, sample_frames
 from loupe.media.text_tracks import embedded_subtitles
 from loupe.prompts import Prompt, load
 from loupe.summarizing import chunk_summary_request, parse_chunk_summary
+from loupe.weights import of_a_model
 from schemas.messages import Usage
 from schemas.outputs import FrameCaption
 
@@ -191,14 +192,17 @@ class Settings:
 
 
 def settings(config: Config) -> Settings:
-    """The stages' settings. A model's speed and price are not part of what it makes, so not of its hash."""
+    """The stages' settings, made once a job. A model's speed and price are no part of what it makes, nor of its hash.
+
+    Raises ConfigError where a model's package is not installed.
+    """
     index = config.index
     captions, summaries = load(config.prompts, "caption"), load(config.prompts, "chunk_summary")
     identity = {"source", "model", "dtype", "extra_body", "engine_kwargs"}
-    captioner = config.chat_model("captioner").model_dump(include=identity)
-    summarizer = config.chat_model("summarizer").model_dump(include=identity)
+    captioner = of_a_model(config.chat_model("captioner"), identity)
+    summarizer = of_a_model(config.chat_model("summarizer"), identity)
     hears = config.speech_model()
-    transcriber = hears.model_dump(include={"engine", *identity, "compute_type", "language"}) if hears else None
+    transcriber = of_a_model(hears, {"engine", *identity, "compute_type", "language"}) if hears else None
     video_prompt = load(config.prompts, "video_summary")
     chunk_summarizer = digest(summarizer, summaries.hash, index.summary_tokens)
     return Settings(

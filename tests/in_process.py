@@ -19,9 +19,8 @@ def index(config: Config, before_commit: BeforeCommit = nothing, *, prune: bool 
 
 
 def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
-    config = settings.config
-    sample, describe, store = (stage(config) for stage in (SampleFrames, DescribeChunks, StoreChunks))
-    transcribe = TranscribeChunks(config) if settings.transcriber else None
+    sample, describe, store = (stage(settings) for stage in (SampleFrames, DescribeChunks, StoreChunks))
+    transcribe = TranscribeChunks(settings) if settings.transcriber else None
 
     def described() -> Iterator[Any]:
         with asyncio.Runner() as loop:  # one for all: engines hold connections
@@ -33,7 +32,7 @@ def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
     waiting = []
     for chunk in described():
         waiting.append(chunk)
-        if len(waiting) == config.index.stages.store.chunks_in_flight:
+        if len(waiting) == settings.config.index.stages.store.chunks_in_flight:
             yield from store({"chunk": waiting})["stored"]
             waiting = []
     if waiting:
@@ -41,5 +40,5 @@ def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
 
 
 def finish(videos: Sequence[dict[str, Any]], settings: Settings) -> Iterator[Sequence[Finished]]:
-    stage = FinishFilms(settings.config)
+    stage = FinishFilms(settings)
     yield [asyncio.run(stage({"video": row}))["finished"] for row in videos]
