@@ -135,6 +135,11 @@ class Library:
         rows: list[Row] = found.sort_by("chunk_index").to_pylist()
         return rows
 
+    def tokens(self, video_id: str) -> int:
+        """Prompt and completion tokens of the captions and summaries that stand in a film's chunks."""
+        found = self._tables.read("chunks", ("prompt_tokens", "completion_tokens"), equals("video_id", video_id))
+        return sum(row[name] or 0 for row in found.to_pylist() for name in found.column_names)
+
     def search(
         self,
         query_text: str | None = None,

@@ -20,6 +20,15 @@ class Scale:
         return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 2)
 
 
+@dataclass(frozen=True)
+class LogScale(Scale):
+    """The same for ends above 0: equal factors are equally far apart, and what is below the low end lies on it."""
+
+    def __call__(self, value: float) -> float:
+        part = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        return round(self.start + part * (self.end - self.start), 2)
+
+
 def ticks(high: float, about: int = 5) -> list[float]:
     """Round values from 0 to the first that is not below `high`: steps of 1, 2 or 5 times a power of ten."""
     if high <= 0:

@@ -1,0 +1,214 @@
+"""What the source papers' curves say, and whether these do: claims that numbers decide."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from loupe.scoring.statistics import Estimate
+from loupe.study.measures import (
+    ABOVE_MEAN,
+    ANY_TURN,
+    BREAK_EVEN,
+    INDEXED,
+    PIVOTAL,
+    QUESTIONS,
+    Measured,
+    at_length,
+)
+from loupe.study.plan import WHOLE, Curve, Size
+
+FLAT_TURNS = 1.5
+"""Turns about the longest films over those about half-hour ones, at most: the paper's are 12.5 / 8.5."""
+FROM_MINUTES = 30.0
+"""Where the paper's films begin."""
+PAPERS_SHARE = 0.8
+"""Of pivotal turns, that are above the mean of their rollout."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, and what came out."""
+
+    curve: Curve
+    claim: str
+    """As the papers' curves have it."""
+    holds: bool | None
+    """None where it cannot be said."""
+    told: str
+    """The numbers that decide."""
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        if self.told == NOT_KNOWN:
+            return "not measured"
+        return {True: "holds", False: "does not hold here", None: "too few to say"}[self.holds]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rows that are looked up."""
+
+    rows: Sequence[Measured]
+
+    def line(self, curve: Curve, series: str, measure: str) -> list[tuple[float, Estimate]]:
+        """The points of a line that have a mean, in order of x."""
+        found = [(row.x or 0.0, row.estimate) for row in self.rows_of(curve, series, measure)]
+        return sorted(((x, each) for x, each in found if each is not None), key=lambda point: point[0])
+
+    def one(self, curve: Curve, series: str, measure: str) -> Estimate | None:
+        """The only point of a line."""
+        found = self.line(curve, series, measure)
+        return found[0][1] if found else None
+
+    def rows_of(self, curve: Curve, series: str, measure: str) -> list[Measured]:
+        """Rows with a mean and without."""
+        return [row for row in self.rows if (row.curve, row.series, row.measure) == (curve, series, measure)]
+
+    def series(self, curve: Curve) -> list[str]:
+        """The names of a curve's lines, in order."""
+        return list(dict.fromkeys(row.series for row in self.rows if row.curve == curve))
+
+    def missing(self, curve: Curve) -> Mapping[str, str]:
+        """Why points have no mean, by what they are: a line, and where on it."""
+        places: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in self.rows:
+            if row.curve == curve and row.mean is None and row.note and row.measure != BREAK_EVEN:
+                places[row.series, row.note].append("" if row.x is None else f"{row.x:g}")
+        return {f"{series}, at {', '.join(at)}" if all(at) else series: note for (series, note), at in places.items()}
+
+
+def findings(rows: Sequence[Measured], size: Size) -> list[Finding]:
+    """Every claim, curve by curve."""
+    points = Points(rows)
+    return [
+        *_length(points, size),
+        *_budget(points),
+        *_grounding(points, size),
+        *_ablation(points),
+        *_entropy(points),
+        *_amortization(points, size),
+    ]
+
+
+def _length(points: Points, size: Size) -> Iterator[Finding]:
+    turns = _ends(points.line("length", "active_perception", "turns"), FROM_MINUTES)
+    claim = f"From half an hour to two hours the agent takes at most {FLAT_TURNS:g} times the turns."
+    yield _between("length", claim, turns, lambda one, last: last.mean <= FLAT_TURNS * one.mean, amount)
+    right = _ends(points.line("length", "active_perception", "accuracy"), FROM_MINUTES)
+    yield _between("length", "Its accuracy stays level.", right, lambda one, last: last.mean >= one.low, share)
+    hourly = _ends(points.line("length", "active_perception", "turns an hour of film"))
+    claim = "Turns an hour of film fall."
+    yield _between(
+        "length", claim, hourly, lambda one, last: decided(last.high < one.low, last.mean >= one.mean), amount
+    )
+    blind = _ends(points.line("length", f"passive, {size.passive_frames[0]} frames", "accuracy"))
+    claim = "Frames spread evenly miss more, the longer the film."
+    yield _between("length", claim, blind, lambda one, last: decided(last.mean < one.low, last.mean >= one.mean), share)
+
+
+def _budget(points: Points) -> Iterator[Finding]:
+    right = _ends(points.line("budget", "active_perception", "accuracy"))
+    claim = "More turns, more right answers."
+    yield _between(
+        "budget", claim, right, lambda one, last: decided(last.mean > one.high, last.mean <= one.mean), share
+    )
+    used = points.line("budget", "active_perception", "turns")
+    claim = "The agent stops when it knows: of the largest budget less than half is used."
+    told = f"{amount(used[-1][1])} of {used[-1][0]:g} turns" if used else NOT_KNOWN
+    yield Finding("budget", claim, used[-1][1].mean < used[-1][0] / 2 if used else None, told)
+
+
+def _grounding(points: Points, size: Size) -> Iterator[Finding]:
+    agent = points.one("grounding", "active_perception", "mean IoU")
+    blind = points.one("grounding", f"passive, {size.passive_frames[0]} frames", "mean IoU")
+    claim = "Narrowing in finds times that one look does not."
+    if agent and blind:
+        holds = decided(agent.low > blind.high, agent.mean <= blind.mean)
+        yield Finding("grounding", claim, holds, f"mean IoU {overlap(agent)} against {overlap(blind)}")
+    else:
+        yield Finding("grounding", claim, None, NOT_KNOWN)
+
+
+def _ablation(points: Points) -> Iterator[Finding]:
+    for series in points.series("ablation"):
+        policy, _, what = series.partition(", ")
+        lost = points.one("ablation", series, "difference")
+        if what != WHOLE:
+            holds = None if lost is None else decided(lost.high < 0, lost.mean >= 0)
+            told = NOT_KNOWN if lost is None else f"{in_points(lost)} points"
+            yield Finding("ablation", f"{policy} is worse with {what}.", holds, told)
+
+
+def _entropy(points: Points) -> Iterator[Finding]:
+    pivotal, anyone = (points.one("entropy", name, ABOVE_MEAN) for name in (PIVOTAL, ANY_TURN))
+    claim = "Four times in five the pivotal turn is less sure than the mean of its rollout."
+    if pivotal and anyone:
+        told = f"{share(pivotal)} of pivotal turns, {share(anyone)} of all turns; {pivotal.count} rollouts"
+        high, low = pivotal.high >= PAPERS_SHARE, pivotal.mean <= anyone.mean
+        yield Finding("entropy", claim, decided(high and pivotal.low > anyone.mean, low or not high), told)
+    else:
+        yield Finding("entropy", claim, None, NOT_KNOWN)
+
+
+def _amortization(points: Points, size: Size) -> Iterator[Finding]:
+    for minutes in size.lengths:
+        claim = f"The index of a film of {minutes:g} minutes pays within {QUESTIONS[-1]} questions."
+        found = points.rows_of("amortization", at_length(INDEXED, minutes), BREAK_EVEN)
+        if not found:
+            yield Finding("amortization", claim, None, NOT_KNOWN)
+        for row in found:
+            holds = row.mean is not None and row.mean <= QUESTIONS[-1]
+            yield Finding("amortization", claim, holds, row.note or f"from question {row.mean:g} on")
+
+
+NOT_KNOWN = "points are missing"
+Ends = tuple[tuple[float, Estimate], tuple[float, Estimate]]
+
+
+def decided(yes: bool, no: bool) -> bool | None:
+    """Neither: the numbers lean that way, and there are too few of them to be sure."""
+    return True if yes else False if no else None
+
+
+def _ends(line: Sequence[tuple[float, Estimate]], start: float = 0) -> Ends | None:
+    """The first point of a line and the last; from `start` on, where two of them lie there."""
+    later = [point for point in line if point[0] >= start]
+    kept = later if len(later) > 1 else line
+    return (kept[0], kept[-1]) if len(kept) > 1 else None
+
+
+def _between(
+    curve: Curve,
+    claim: str,
+    ends: Ends | None,
+    holds: Callable[[Estimate, Estimate], bool | None],
+    show: Callable[[Estimate], str],
+) -> Finding:
+    """A claim about the two ends of a line."""
+    if ends is None:
+        return Finding(curve, claim, None, NOT_KNOWN)
+    (start, first), (end, last) = ends
+    unit = "turns" if curve == "budget" else "minutes"
+    told = f"{show(first)} at {start:g} {unit}, {show(last)} at {end:g}"
+    return Finding(curve, claim, holds(first, last), told)
+
+
+def amount(found: Estimate) -> str:
+    """8.5 [7.9, 9.0]"""
+    return f"{found.mean:.1f} [{found.low:.1f}, {found.high:.1f}]"
+
+
+def in_points(found: Estimate) -> str:
+    """-4.1 [-9.0, +1.2]"""
+    return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def share(found: Estimate) -> str:
+    """40 % [31, 50]"""
+    return f"{100 * found.mean:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+
+
+def overlap(found: Estimate) -> str:
+    """0.42 [0.31, 0.50]"""
+    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"

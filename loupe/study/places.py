@@ -1,0 +1,90 @@
+"""Where a study keeps what it made: films, indexes, answers.
+
+What decides about a thing is part of its folder's name, the weights of models and the text of prompts too: another
+model, or the same one trained further, never takes what an earlier one has answered for its own.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from loupe import prompts
+from loupe.config import OF_A_MODEL, Config, Role, digest, resolve_source
+from loupe.study.plan import Setting
+
+INDEXING = ("captioner", "summarizer", "embedder", "transcriber")
+WHOLE_BYTES = 256 << 20
+"""Files of weights up to here are read whole; of larger ones size and time of change must do."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of a study."""
+
+    root: Path
+    index: str
+    """Digest of the models that index."""
+    answers: str
+    """Digest of these, and of all that decides about an answer but for what settings change."""
+
+    @classmethod
+    def of(cls, root: Path, config: Config) -> "Places":
+        """Raises ConfigError for a package that is not installed."""
+        index = digest(models_of(config, INDEXING))
+        return cls(root, index, digest(index, config.of_an_answer(), models_of(config, get_args(Role)), _texts(config)))
+
+    def films(self, minutes: float) -> Path:
+        """Of one length: films/, truth.jsonl, questions.parquet."""
+        return self.root / "films" / f"{minutes:g}m"
+
+    def database(self, minutes: float, *, there: bool = True) -> Path:
+        """The index of these films; with `there` false a folder that is none."""
+        return self.root / "indexes" / self.index / f"{minutes:g}m" if there else self.root / "no-index"
+
+    def results(self, setting: Setting) -> Path:
+        """What an answer job leaves."""
+        return self.root / "answers" / self.answers / setting.name
+
+
+def overrides(places: Places, setting: Setting) -> tuple[str, ...]:
+    """What a setting changes in the config, where its job reads and writes included."""
+    own = {
+        "answer.policy": setting.policy,
+        "index.database": str(places.database(setting.minutes, there=setting.indexed)),
+        "index.library": str(places.films(setting.minutes) / "films"),
+        "answer.job.questions": str(places.results(setting) / "questions.parquet"),
+        "answer.job.output": str(places.results(setting)),
+    }
+    return (*setting.set, *(f"{name}={json.dumps(value)}" for name, value in own.items()))
+
+
+def models_of(config: Config, roles: Collection[str]) -> Mapping[str, Any]:
+    """The models of some roles: what the config says of them, and their weights where they lie here."""
+    models = {role: config.models[name] for role, name in sorted(config.roles.items()) if role in roles}
+    return {
+        role: (model.model_dump(mode="json", include=OF_A_MODEL), weights(getattr(model, "source", "")))
+        for role, model in models.items()
+    }
+
+
+def weights(source: str) -> list[tuple[str, str]]:
+    """The files of a model's folder, each with a hash of what is in it; nothing for one that is elsewhere."""
+    folder = Path(resolve_source(source)) if source else Path()
+    if not source or not folder.is_dir():
+        return []
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(str(path.relative_to(folder)), _hash(path)) for path in files]
+
+
+def _hash(path: Path) -> str:
+    about = path.stat()
+    if about.st_size > WHOLE_BYTES:
+        return f"{about.st_size}@{about.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _texts(config: Config) -> list[tuple[str, str]]:
+    return [(path.name, path.read_text()) for path in sorted((prompts.FOLDER / config.prompts).glob("*.txt"))]

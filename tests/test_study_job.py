@@ -1,0 +1,162 @@
+"""The study as a command: films, indexes and answers are made once, and the page is written from what stands there."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import tyro
+import yaml
+
+from jobs import answer_batch, index_library
+from jobs import study as job
+from jobs.study import Arguments
+from loupe import config as configs
+from loupe.benchmarks.toytown import __main__ as toytown
+from loupe.study.plan import Setting
+from schemas.study import POINTS, SETTING_SCORES
+from tests import in_process
+from tests.answer_scene import config_tree
+from tests.answer_scene import in_process as answers_in_process
+from tests.test_report_html import Seen
+
+
+class InProcess:
+    """Runs the study's commands in this process, and keeps what it was told to call them."""
+
+    def __init__(self, breaks: str = "-") -> None:
+        self.names: list[str] = []
+        self.breaks = breaks
+
+    def __call__(self, name: str, command: Sequence[object], log: Path) -> tuple[int, str]:
+        self.names.append(name)
+        if self.breaks in name:
+            return 2, "answer_batch: it broke"
+        program, *arguments = map(str, command)
+        match program:
+            case "-m":
+                toytown.main(tyro.cli(toytown.Settings, args=arguments[1:]))
+                return 0, ""
+            case "jobs/index_library.py":
+                given = tyro.cli(index_library.Arguments, args=arguments)
+                config = configs.load(given.config, given.set)
+                return in_process.index(index_library.with_places(config, given.library, given.database)), ""
+            case _:
+                asked = tyro.cli(answer_batch.Arguments, args=arguments)
+                config = answer_batch.with_arguments(configs.load(asked.config, asked.set), asked)
+                return answer_batch.run(config, answers_of=answers_in_process), ""
+
+
+def write_config(folder: Path) -> str:
+    """Models that answer by rule, for every role."""
+    tree: dict[str, Any] = config_tree("none", "none", "none")
+    tree["roles"] |= dict.fromkeys(("captioner", "summarizer", "transcriber"), "model")
+    tree["index"] = {"commit_chunks": 4}
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    return str(folder / "config.yaml")
+
+
+def arguments(folder: Path, **more: Any) -> Arguments:
+    told: dict[str, Any] = {
+        "config": write_config(folder),
+        "output": str(folder / "study"),
+        "lengths": (0.5, 1.0),
+        "films": 1,
+        "questions": 2,
+        "times": 1,
+        "budgets": (6, 7),
+        "turns": 6,
+        "at": 1.0,
+        "at_once": 1,
+    }
+    return Arguments(**told | more)
+
+
+def test_a_study_is_made_once_and_goes_on_where_it_was_ended(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    broken = InProcess(breaks="1m,retrieval_critic,critic.mode=off")
+    assert job.run(arguments(tmp_path), broken) == 1
+    assert broken.names[:3] == ["films of 1 minutes", "films of 0.5 minutes", "index of films of 0.5 minutes"]
+    page = (tmp_path / "study" / "study.html").read_text()
+    assert "retrieval_critic, no critic: its job did not run: answer_batch: it broke" in Seen(page).text
+
+    again = InProcess()
+    assert job.run(arguments(tmp_path), again) == 0
+    assert [name.partition(" ")[0] for name in again.names] == ["1m,retrieval_critic,critic.mode=off,"]
+
+    finished = InProcess()
+    assert job.run(arguments(tmp_path), finished) == 0
+    assert finished.names == []
+
+    more = InProcess()
+    assert job.run(arguments(tmp_path, budgets=(6, 7, 8)), more) == 0
+    (only,) = more.names
+    assert "looking.max_turns=8" in only
+    assert "finished before" in capsys.readouterr().out
+    check_files(tmp_path / "study")
+
+
+def check_files(folder: Path) -> None:
+    """Both tables, and the page over them."""
+    points, scores = (pq.read_table(folder / f"{name}.parquet") for name in ("points", "scores"))
+    assert points.schema.equals(POINTS)
+    assert scores.schema.equals(SETTING_SCORES)
+    rows = points.to_pylist()
+    budgets = [row for row in rows if (row["curve"], row["measure"]) == ("budget", "turns")]
+    assert [row["x"] for row in budgets] == [6, 7, 8]
+    assert all(row["count"] == 2 and row["low"] <= row["mean"] <= row["high"] for row in budgets)
+    assert {row["setting"] for row in rows} <= set(scores["setting"].to_pylist())
+    length = [row for row in rows if (row["curve"], row["measure"]) == ("length", "frames")]
+    assert {row["x"] for row in length} == {0.5, 1.0}
+    assert len(Seen((folder / "study.html").read_text()).all("svg")) > 8
+
+
+def test_a_plan_says_what_is_left_and_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    started = InProcess()
+    assert job.run(arguments(tmp_path, plan=True), started) == 0
+    said = capsys.readouterr().out
+    assert "1 films of 0.5 minutes: 1 s of a core to make" in said
+    assert "1m,passive,passive_frames=16: 3 of 3 questions left, at most " in said
+    assert "together about " in said
+    assert started.names == []
+    assert not (tmp_path / "study").exists()
+
+
+def test_films_that_cannot_be_made_end_the_study(tmp_path: Path) -> None:
+    with pytest.raises(job.StudyError, match=r"films of 1 minutes failed; its last words, .*: answer_batch: it broke"):
+        job.run(arguments(tmp_path, lengths=(1.0,)), InProcess(breaks="films"))
+
+
+def test_a_config_without_a_role_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    file = Path(write_config(tmp_path))
+    tree = yaml.safe_load(file.read_text())
+    del tree["roles"]["transcriber"]
+    file.write_text(yaml.safe_dump(tree))
+    started = InProcess()
+    with pytest.raises(configs.ConfigError, match="transcriber"):
+        job.run(Arguments(config=str(file), output=str(tmp_path / "study")), started)
+    assert started.names == []
+
+
+def test_a_command_runs_in_a_process_whose_words_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    code, words = job.begin("a try", ["-c", "import sys; print('so it is'); sys.exit(3)"], tmp_path / "logs" / "a.log")
+    assert (code, words) == (3, "so it is")
+    assert (tmp_path / "logs" / "a.log").read_text() == "so it is\n"
+    assert "a try: exit code 3" in capsys.readouterr().out
+    assert sys.executable
+
+
+def test_reasons_are_read_from_beside_the_page(tmp_path: Path) -> None:
+    places = job.Places(tmp_path, "i", "a")
+    assert job.reasons(Arguments(), places) == {}
+    (tmp_path / "reasons.yaml").write_text("budget: It stops too late.\n")
+    assert job.reasons(Arguments(), places) == {"budget": "It stops too late."}
+    (tmp_path / "other.yaml").write_text("- no map\n")
+    with pytest.raises(job.StudyError, match="not a map"):
+        job.reasons(Arguments(reasons=str(tmp_path / "other.yaml")), places)
+
+
+def test_the_folder_of_a_setting_can_be_named_on_a_command_line() -> None:
+    setting = Setting(5, "investigator", ("answer.looking.max_turns=6",), indexed=False)
+    assert setting.name == "5m,investigator,looking.max_turns=6,no-index"
