@@ -43,8 +43,8 @@ class Arguments:
     """Folder or s3://bucket/prefix of the answers; scores.parquet and report.html go there too."""
     questions: str
     """What was asked, with the true answers: .parquet, .jsonl or .csv."""
-    against: str | None = None
-    """Output of another run over the same questions, to compare with."""
+    against: tuple[str, ...] = ()
+    """Outputs of other runs over the same questions, to compare with."""
     database: str | None = None
     """Folder or s3://bucket/prefix of the index: how long the films are, for the cost of passing them whole."""
     index_report: str | None = None
@@ -99,8 +99,8 @@ def make_report(arguments: Arguments, questions: Sequence[Question]) -> Report:
     sampling = Sampling(arguments.resamples, arguments.seed)
     answers, scores, summary = scored_run(arguments.output, questions, sampling)
     costs, assumed = costs_of(arguments, questions, summary)
-    other = other_run(arguments.against, questions, scores, sampling) if arguments.against else None
     return Report(
+        output=arguments.output,
         about=About.of(answers.values()),
         questions=questions,
         scores=scores,
@@ -108,7 +108,7 @@ def make_report(arguments: Arguments, questions: Sequence[Question]) -> Report:
         summary=summary,
         sampling=sampling,
         costs=costs,
-        against=other,
+        against=[other_run(output, questions, scores, sampling) for output in arguments.against],
         notes=(*oddities(questions, answers, summary), *assumed),
     )
 

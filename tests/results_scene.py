@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from schemas.messages import Usage
 from schemas.questions import QUESTIONS, Question, Span
 from schemas.results import ANSWERS, answer_row
-from schemas.traces import TRACES, Call, Evidence, MediaRef, RoleModel, Trace, TurnRecord, VerdictRecord
+from schemas.traces import TRACES, Call, Evidence, MediaRef, RoleModel, SoundRef, Trace, TurnRecord, VerdictRecord
 
 FILM = "films/a.mp4"
 
@@ -39,6 +39,10 @@ def call(role: str = "reasoner", *, tokens: tuple[int, int] = (100, 10), images:
 def frame(second: int, film: str = FILM) -> MediaRef:
     at = second * 1000
     return MediaRef(video_id=film, ts_ms=at, pts_ms=at, width=40, height=25, source="table", lineage="l")
+
+
+def heard(start: int, end: int, given: Literal["sound", "words"] = "sound") -> SoundRef:
+    return SoundRef(video_id=FILM, start_ms=start * 1000, end_ms=end * 1000, lineage="l", given=given)
 
 
 def turn(index: int, tool: str = "ask_vlm", looked: Sequence[int] = (), round_: int = 0, **more: Any) -> TurnRecord:

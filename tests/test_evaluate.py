@@ -1,6 +1,7 @@
 """The command on a small made-up run: what it prints, writes, and refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -111,15 +112,46 @@ def test_what_a_model_says_cannot_steer_the_terminal(tmp_path: Path, capsys: pyt
     assert "\x07" not in printed
 
 
-def test_a_run_is_compared_with_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    right, wrong, *_ = QUESTIONS
-    other = write_run(tmp_path / "other", [trace(right, "B", policy="passive"), trace(wrong, "B", policy="passive")])
-    printed = told(replace(made(tmp_path), against=other), capsys)
-    assert "\nagainst: passive in other 14.3 %" in printed
-    assert "\ndifference, in points +42.9" in printed
-    assert "\nonly this one right 4" in printed
-    assert "\nonly the other right 1" in printed
-    assert "\nMcNemar's exact p 0.38" in printed  # 2 * (1 + 5) / 32
+def against(folder: Path) -> Arguments:
+    """A run of the agent, one without its critic, and a passive one that is quick, cheap and answers two questions."""
+    right, wrong = (each.model_copy(update={"capability": "audio_visual"}) for each in QUESTIONS[:2])
+    questions, when = [right, wrong, *QUESTIONS[2:]], QUESTIONS[-1]
+    quick = {"policy": "passive", "seconds": 0.5, "turns": (turn(0, "answer"),)}
+    passive = write_run(folder / "passive", [trace(right, "B", **quick), trace(wrong, "B", **quick)])
+    bare = write_run(folder / "bare", [trace(right, "A"), trace(when, "[[12, 30]]")])
+    return replace(made(folder, questions=questions), against=(passive, bare))
+
+
+def test_runs_are_told_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = told(against(tmp_path), capsys)
+    assert "\nquestions right 95% interval turns frames tokens seconds dollars" in printed
+    assert re.search(r"\nretrieval_critic in run 7 57.1 % \[.*\] 1.83 1.17 320.8 2 0", printed)
+    assert re.search(r"\npassive 7 14.3 % \[.*\] 1 0 110 0.5 0", printed)
+    assert re.search(r"\nretrieval_critic in bare 7 14.3 % ", printed)
+
+
+def test_runs_are_compared_question_by_question_with_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = told(against(tmp_path), capsys)
+    assert "\nRETRIEVAL_CRITIC IN RUN AGAINST" in printed
+    assert re.search(r"\npassive \+42.9 \[.*\] 4 1 0.38", printed)  # 2 * (1 + 5) / 32
+    assert re.search(r"\nretrieval_critic in bare \+42.9 \[.*\] 3 0 0.25", printed)
+
+
+def test_runs_are_compared_in_times_and_in_what_needs_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = told(against(tmp_path), capsys)
+    assert re.search(r"\nretrieval_critic in run 0.60 \[.*\] 100.0 % 100.0 % 0.0 % 50.0 % \[", printed)
+    assert re.search(r"\npassive 0.00 \[.*\] 0.0 % 0.0 % 0.0 % 50.0 % \[", printed)
+    assert re.search(r"\nretrieval_critic in bare 0.40 \[.*\] 100.0 % 0.0 % 0.0 % 50.0 % \[", printed)
+    assert "Questions for times: 1; that need sound: 2." in printed
+
+
+def test_what_is_told_of_several_runs_fits_into_120_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(against(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    beside = lines[lines.index("SIDE BY SIDE") : lines.index("THE CRITIC")]
+    assert max(map(len, beside)) <= 120
 
 
 def test_an_index_is_set_against_passing_whole_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

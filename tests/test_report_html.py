@@ -1,7 +1,8 @@
 """The page of a run: what stands on it, in which order, and that nothing on it runs or is fetched."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from loupe.scoring.summary import Sampling, compare, summarize
 from schemas.questions import UNANSWERABLE, Question
 from schemas.results import answer_row
 from schemas.traces import Evidence, RoleModel, Trace
-from tests.results_scene import call, doubt, frame, letter, trace, turn
+from tests.browser import Tab, installed, tab
+from tests.results_scene import FILM, call, doubt, frame, heard, letter, trace, turn
 
 FEW = Sampling(resamples=20)
 CANARY = "</pre><script>alert('canary')</script><img src=http://canary.example onerror=alert(1)>"
@@ -62,7 +64,8 @@ def report(traces: Iterable[Trace], questions: list[Question], **more: Any) -> R
     scores = score_run(questions, answers, looked)
     summary = summarize(scores, FEW)
     told: dict[str, Any] = {"about": About.of(answers.values()), "questions": questions, "scores": scores}
-    told |= {"answers": answers, "summary": summary, "sampling": FEW, "costs": None, "against": None, "notes": ()}
+    told |= {"answers": answers, "summary": summary, "sampling": FEW, "costs": None, "against": (), "notes": ()}
+    told |= {"output": "runs/mine"}
     return Report(**told | more)
 
 
@@ -171,11 +174,26 @@ def test_answers_are_told_as_people_say_them() -> None:
 def test_a_strip_shows_where_in_the_film_one_looked_and_none_is_of_two_films() -> None:
     question = letter("q")
     verdict = doubt("A", "A", media=(frame(90),))
-    one = trace(question, "A", turns=(turn(0, looked=(12, 40)),), verdicts=(verdict,))
+    one = trace(question, "A", turns=(turn(0, looked=(12, 40), sound=heard(10, 30)),), verdicts=(verdict,))
     two = trace(question, "A", turns=(turn(0, media=(frame(12), frame(12, "b.mp4"))),))
-    told = "Where in the film: true times; looked at; critic looked at; evidence"
+    told = "Where in the film: true times; looked at; listened to; critic looked at; evidence"
     assert told in [each["aria-label"] for each in seen([one], [question]).all("svg")]
     assert not [each for each in seen([two], [question]).all("svg") if "Where" in str(each["aria-label"])]
+
+
+def test_sound_that_was_listened_to_stands_beside_the_frames() -> None:
+    question = letter("q")
+    turns = (
+        turn(0, "listen", sound=heard(60, 90, given="words"), result="[60-62 s] the harbour"),
+        turn(1, "listen", sound=heard(100, 130), result="The sound is played to you."),
+        turn(2, "watch", looked=(12,), sound=heard(12, 20, given="words"), result="a dog barks"),
+    )
+    spoken = Evidence(video_id=FILM, start_ms=60_000, end_ms=62_000, source="transcripts", lineage="l")
+    text = " ".join(seen([trace(question, "A", turns=turns, evidence=(spoken,))], [question]).text.split())
+    assert "Evidence: 0:01:00-0:01:02 (transcripts)" in text
+    assert "listened to 0:01:00-0:01:30, its words heard [60-62 s] the harbour" in text
+    assert "listened to 0:01:40-0:02:10, the sound itself heard" in text
+    assert "looked at 0:00:12 listened to 0:00:12-0:00:20, its words saw, heard a dog barks" in text
 
 
 def test_very_long_texts_are_cut_and_say_so() -> None:
@@ -184,18 +202,25 @@ def test_very_long_texts_are_cut_and_say_so() -> None:
     assert "(500 more letters in the trace)" in text
 
 
-def test_everything_that_is_known_has_its_place() -> None:
+def whole() -> str:
+    """The page of a run of which everything is known, beside another."""
     questions = [letter("1"), letter("t", "[[0, 10]]", options=(), answer_type="spans")]
-    runs = [trace(questions[0], "A", verdicts=(doubt("B", "A"),)), trace(questions[1], "[[0, 6]]")]
+    looked = (turn(0, looked=(12, 40), sound=heard(10, 30)), turn(1, "answer"))
+    runs = [trace(questions[0], "A", verdicts=(doubt("B", "A"),), turns=looked), trace(questions[1], "[[0, 6]]")]
     others = report([trace(questions[0], "B", policy="passive")], questions)
-    mine = report(runs, questions)
-    paired = compare(mine.scores, others.scores, FEW)
+    paired = compare(report(runs, questions).scores, others.scores, FEW)
     against = Against("runs/other", others.about, others.summary, others.scores, paired)
-    found = seen(runs, questions, against=against, costs=Costs(1000, 100, 350), notes=("A note.",))
+    more = {"against": (against,), "costs": Costs(1000, 100, 350), "notes": ("A note.",)}
+    return page(report(runs, questions, **more), {each.question_id: each.as_row() for each in runs})
+
+
+def test_everything_that_is_known_has_its_place() -> None:
+    found = Seen(whole())
     for told in (
         "Accuracy",
-        "Against another run",
-        "against: passive in other",
+        "Side by side",
+        "retrieval_critic against",
+        "points against passive",
         "The critic",
         "Calibration",
         "Frame relevance",
@@ -203,7 +228,7 @@ def test_everything_that_is_known_has_its_place() -> None:
         assert told in found.text
     for told in ("Times", "R1@0.7", "The index pays from question 5 on.", "Effort a question", "A note."):
         assert told in found.text
-    assert [each["data-against"] for each in found.all("tbody") if "data-against" in each] == ["better", "better"]
+    assert [each["data-against0"] for each in found.all("tbody") if "data-against0" in each] == ["better", "better"]
 
 
 def test_tables_and_pictures_can_be_read_aloud() -> None:
@@ -276,3 +301,77 @@ def test_text_is_escaped_where_it_is_put_and_markup_is_not() -> None:
 def test_a_script_that_would_end_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="end itself"):
         own("script", "'</SCRIPT>'")
+
+
+# --- in a browser
+
+BROWSER = installed()
+PICTURES = """
+Array.from(document.querySelectorAll("svg")).map((svg) => {
+  const frame = svg.getBoundingClientRect();
+  const boxes = (names) => Array.from(svg.querySelectorAll(names)).map((each) => each.getBoundingClientRect());
+  return {
+    told: svg.getAttribute("aria-label"),
+    shapes: boxes("circle, rect, polyline, line").filter((box) => box.width + box.height > 0).length,
+    cut: boxes("text").filter((box) => box.left < frame.left - 1 || box.right > frame.right + 1
+      || box.top < frame.top - 1 || box.bottom > frame.bottom + 1).length,
+    letters: Math.min(...Array.from(svg.querySelectorAll("text")).map((text) =>
+      parseFloat(getComputedStyle(text).fontSize) * svg.getScreenCTM().a)),
+  };
+})
+"""
+"""Of every plot of a page: how many shapes are painted, texts that stick out, and how high the smallest letters are."""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Tab]:
+    if BROWSER is None:
+        pytest.skip("no Chromium is installed")
+    with tab(BROWSER) as opened:
+        yield opened
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_browser_draws_every_plot_and_complains_of_nothing(chromium: Tab, tmp_path: Path, width: int) -> None:
+    (tmp_path / "report.html").write_text(whole())
+    chromium.open(tmp_path / "report.html", width)
+    chromium.evaluate("document.querySelectorAll('.opener').forEach((opener) => opener.click())")
+    pictures = chromium.evaluate(PICTURES)
+    assert len(pictures) == 8  # two of accuracy, calibration, costs, two of effort, two questions' strips
+    for picture in pictures:
+        assert picture["shapes"] > 1, picture
+        assert picture["cut"] == 0, picture
+        assert picture["letters"] >= 8, picture
+    assert chromium.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert chromium.complaints == []
+
+
+@pytest.mark.browser
+def test_questions_are_filtered_sorted_and_opened(chromium: Tab, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(whole())
+    chromium.open(tmp_path / "report.html", 1280)
+    rows = "Array.from(document.querySelectorAll('tbody[data-outcome]')).filter((each) => !each.hidden)"
+    chromium.evaluate(f"{rows}[0].querySelector('.opener').click()")
+    assert chromium.evaluate(f"{rows}[0].rows[1].getBoundingClientRect().height > 100")
+    assert chromium.evaluate(f"{rows}[1].rows[1].getBoundingClientRect().height") == 0
+    chromium.evaluate("const words = document.getElementById('find'); words.value = 'in t?'")
+    chromium.evaluate("words.dispatchEvent(new Event('input', {bubbles: true}))")
+    assert chromium.evaluate(f"{rows}.map((each) => each.rows[0].cells[1].dataset.value)") == ["t"]
+    assert chromium.evaluate("document.getElementById('shown').value") == "1 of 2 questions"
+    chromium.evaluate("words.value = ''; words.dispatchEvent(new Event('input', {bubbles: true}))")
+    chromium.evaluate("Array.from(document.querySelectorAll('#questions thead button'))[1].click()")
+    assert chromium.evaluate(f"{rows}.map((each) => each.rows[0].cells[1].dataset.value)") == ["1", "t"]
+    assert chromium.complaints == []
+
+
+@pytest.mark.browser
+def test_a_dark_scheme_is_light_on_dark(chromium: Tab, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(whole())
+    light = "(colour) => Math.max(...colour.match(/\\d+/g).slice(0, 3).map(Number))"
+    ink = f"({light})(getComputedStyle(document.querySelector('svg .name')).fill)"
+    paper = f"({light})(getComputedStyle(document.querySelector('.card')).backgroundColor)"
+    chromium.open(tmp_path / "report.html", 1280, scheme="dark")
+    assert chromium.evaluate(paper) < 80 < 200 < chromium.evaluate(ink)
+    chromium.open(tmp_path / "report.html", 1280)
+    assert chromium.evaluate(ink) < 80 < 200 < chromium.evaluate(paper)

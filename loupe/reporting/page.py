@@ -53,8 +53,8 @@ def _headlines(report: Report) -> dict[str, str]:
     summary = report.summary
     right = f"right, of {summary.accuracy.count} questions; {LEVEL:.0%} interval {tables.interval(summary.accuracy)}"
     told = {right: percent(summary.accuracy.mean)}
-    if report.against:
-        told[f"points against {report.against.name}"] = points(report.against.paired.difference.mean)
+    for name, other in report.others:
+        told[f"points against {name}"] = points(other.paired.difference.mean)
     if summary.critic:
         told["points by the critic"] = points(summary.critic.gain.difference.mean)
     if summary.effort:
@@ -70,6 +70,8 @@ def _sections(report: Report) -> Iterator[Html]:
     summary, asked = report.summary, [one for one in report.scores if one.status != MISSING]
     groups = [("all", summary.accuracy), *summary.by_capability.items()]
     yield _section(tables.accuracy(summary, report.sampling), plots.intervals(groups, summary.accuracy.mean))
+    if report.against:
+        yield from _comparisons(report)
     yield tag("div", _cards(report), class_="cards")
     if report.costs:
         asked_for = len(report.questions)
@@ -79,11 +81,17 @@ def _sections(report: Report) -> Iterator[Html]:
         yield _section(tables.effort(summary.effort), *pictures, LEGEND)
 
 
+def _comparisons(report: Report) -> Iterator[Html]:
+    """The run beside others; the first table with a picture of all."""
+    side_by_side, *others = tables.comparisons(report)
+    groups = [(name, summary.accuracy) for name, summary in report.runs]
+    yield _section(side_by_side, plots.intervals(groups, report.summary.accuracy.mean))
+    yield from map(_section, others)
+
+
 def _cards(report: Report) -> Iterator[Html]:
     """The smaller ones, which stand in columns."""
     summary = report.summary
-    if report.against:
-        yield _section(tables.comparison(report.against, summary))
     if summary.critic:
         yield _section(tables.critic(summary.critic, summary.accuracy))
     yield _section(tables.statuses(summary.statuses))
@@ -91,7 +99,7 @@ def _cards(report: Report) -> Iterator[Html]:
         yield _section(tables.calibration(summary.calibration), plots.calibration(summary.calibration.bins))
     if summary.relevance.evidence or summary.relevance.looked:
         yield _section(tables.relevance(summary.relevance))
-    if summary.overlap:
+    if summary.overlap and not report.against:
         yield _section(tables.overlap(summary.overlap))
 
 

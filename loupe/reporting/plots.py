@@ -9,34 +9,34 @@ from loupe.scoring.amortizing import Costs
 from loupe.scoring.calibration import Bin
 from loupe.scoring.statistics import Estimate
 
-LETTERS = 28
+LETTERS = 48
 """Of a group's name that are drawn."""
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def intervals(groups: Sequence[tuple[str, Estimate]], overall: float) -> Html:
     """A dot a group with its interval, and a line where all lie together."""
-    row, top = 32, 12
-    bottom = top + row * len(groups)
-    x = Scale(0, 1, 220, 590)
+    row, top = 36, 4
+    bottom = top + row * len(groups) + 4
+    x = Scale(0, 1, 18, 412)
     marks = []
     for index, (name, each) in enumerate(groups):
-        y = top + row * (index + 0.5)
+        named, y = top + row * index + 14, top + row * index + 26
         marks.append(
             tag(
                 "g",
                 tag("title", f"{name}: {each.mean:.3f} [{each.low:.3f}, {each.high:.3f}], {each.count} questions"),
-                tag("text", _cut(name), x=208, y=y + 4, text_anchor="end", class_="name"),
+                tag("text", _cut(name), x=18, y=named, class_="name"),
                 tag("line", x1=x(each.low), x2=x(each.high), y1=y, y2=y, class_="whisker"),
                 tag("circle", cx=x(each.mean), cy=y, r=6, class_="dot"),
-                tag("text", hundredths(each.mean), x=604, y=y + 4, class_="value"),
-                tag("text", f"of {each.count}", x=652, y=y + 4, class_="tick"),
+                tag("text", hundredths(each.mean), x=426, y=y + 4, class_="value"),
+                tag("text", f"of {each.count}", x=426, y=named - 2, class_="tick"),
                 class_="row",
             )
         )
     line = tag("line", x1=x(overall), x2=x(overall), y1=top, y2=bottom, class_="reference")
     told = "Accuracy by group: " + ", ".join(f"{name} {hundredths(each.mean)}" for name, each in groups)
-    return svg(720, bottom + 28, told, grid_x(x, SHARES, top, bottom, hundredths), [line], marks)
+    return svg(480, bottom + 28, told, grid_x(x, SHARES, top, bottom, hundredths), [line], marks)
 
 
 def _cut(name: str) -> str:
@@ -79,23 +79,23 @@ def amortized(costs: Costs, asked: int) -> Html:
     last = max(10, round(2.2 * costs.break_even) if costs.break_even else asked)
     high = ticks(max(costs.indexed(last), costs.whole_film(last)), 4)
     reached = [value for value in ticks(last) if value <= last]
-    x, y = Scale(0, last, 72, 560), Scale(0, high[-1], 272, 24)
+    x, y = Scale(0, last, 56, 440), Scale(0, high[-1], 288, 40)
     lines = {"whole film": (costs.whole_film, "second"), "index + questions": (costs.indexed, "first")}
     marks = []
     ends = _apart([y(tokens(last)) for tokens, _ in lines.values()], 18)
     for (name, (tokens, style)), label in zip(lines.items(), ends, strict=True):
         points = f"{x(0)},{y(tokens(0))} {x(last)},{y(tokens(last))}"
         marks.append(tag("polyline", points=points, class_=f"line {style}"))
-        marks.append(tag("text", name, x=568, y=label + 4, class_=f"label {style}"))
+        marks.append(tag("text", name, x=440, y=label - 8, text_anchor="end", class_=f"label {style}"))
     told = f"Tokens of up to {last} questions, with the index and passing the whole film each time."
     if costs.break_even:
         even, level = x(costs.break_even), y(costs.indexed(costs.break_even))
         told += f" The index pays from question {costs.break_even} on."
-        marks.append(tag("line", x1=even, x2=even, y1=level, y2=272, class_="reference"))
+        marks.append(tag("line", x1=even, x2=even, y1=22, y2=288, class_="reference"))
         marks.append(tag("circle", cx=even, cy=level, r=5, class_="dot"))
-        marks.append(tag("text", f"pays from question {costs.break_even:,} on", x=even + 8, y=264, class_="value"))
-    frame = [*grid_x(x, reached, 24, 272, short), *grid_y(y, high, 72, 560, short)]
-    return svg(720, 320, told, frame, marks, [name_x("questions asked", 316, 312), name_y("tokens", 14, 148)])
+        marks.append(tag("text", f"pays from question {costs.break_even:,} on", x=even, y=16, class_="value"))
+    frame = [*grid_x(x, reached, 40, 288, short), *grid_y(y, high, 56, 440, short)]
+    return svg(480, 336, told, frame, marks, [name_x("questions asked", 248, 328), name_y("tokens", 12, 164)])
 
 
 def _apart(levels: Sequence[float], gap: float) -> list[float]:

@@ -1,6 +1,6 @@
 """Questions as a table: some of them for the terminal; for the page all, wrong ones first, each with its turns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loupe.reporting.html import Html, tag
@@ -63,9 +63,15 @@ def in_order(report: Report) -> list[tuple[Question, Scored]]:
 
 def question_table(report: Report, traces: Mapping[str, Row]) -> Html:
     """The filters and the table. Questions without a trace here cannot be opened."""
-    others = {other.question_id: other for other in report.against.scores} if report.against else {}
+    others = [{each.question_id: each for each in other.scores} for other in report.against]
     bodies = [
-        _body(question, scored, others.get(question.question_id), report.answers.get(question.question_id, {}), traces)
+        _body(
+            question,
+            scored,
+            [other[question.question_id] for other in others],
+            report.answers.get(question.question_id, {}),
+            traces.get(question.question_id),
+        )
         for question, scored in in_order(report)
     ]
     heads = [
@@ -82,25 +88,25 @@ def _filters(report: Report) -> Html:
         "outcome": sorted({MARKS[scored.right][0] for scored in report.scores}, reverse=True),
         "capability": sorted({scored.capability for scored in report.scores if scored.capability}),
         "status": sorted({scored.status for scored in report.scores}),
-        "against": ["better", "worse", "same"] if report.against else [],
     }
-    selects = [
-        tag("label", name, tag("select", tag("option", "all", value=""), _options(values), data_filter=name))
-        for name, values in choices.items()
-        if len(values) > 1
+    selects = [_select(name, name, values) for name, values in choices.items() if len(values) > 1]
+    selects += [
+        _select(f"against {name}", f"against{number}", ("better", "worse", "same"))
+        for number, (name, _) in enumerate(report.others)
     ]
     search = tag("label", "find", tag("input", type="search", id="find", placeholder="words of a question"))
     shown = tag("output", f"{len(report.scores)} questions", id="shown")
     return tag("form", search, selects, shown, tag("button", "open all", type="button", id="open"), class_="filters")
 
 
-def _options(values: list[str]) -> list[Html]:
-    return [tag("option", value, value=value) for value in values]
+def _select(name: str, key: str, values: Sequence[str]) -> Html:
+    """A choice of what the rows have as `data-key`."""
+    options = [tag("option", value, value=value) for value in values]
+    return tag("label", name, tag("select", tag("option", "all", value=""), options, data_filter=key))
 
 
-def _body(question: Question, scored: Scored, other: Scored | None, answer: Row, traces: Mapping[str, Row]) -> Html:
+def _body(question: Question, scored: Scored, others: Sequence[Scored], answer: Row, trace: Row | None) -> Html:
     """One question: its row, and the row of its turns, closed."""
-    trace = traces.get(question.question_id)
     inside = (
         tag("tr", tag("td", details(question, answer, trace), colspan=len(COLUMNS)), hidden=True) if trace else None
     )
@@ -111,7 +117,7 @@ def _body(question: Question, scored: Scored, other: Scored | None, answer: Row,
         data_outcome=MARKS[scored.right][0],
         data_capability=scored.capability,
         data_status=scored.status,
-        data_against=_against(scored, other) if other else None,
+        **{f"data_against{number}": _against(scored, other) for number, other in enumerate(others)},
     )
 
 

@@ -1,5 +1,6 @@
 """All that a report tells, as values: read by the tables, the plots and the page alike."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,17 +56,15 @@ class Against:
     summary: Summary
     scores: Sequence[Scored]
     paired: Paired
-
-    @property
-    def name(self) -> str:
-        """The run in a few words; two runs of one policy differ in their folders."""
-        return f"{self.about.name} in {self.output.rstrip('/').rpartition('/')[2]}"
+    """This report's run minus the other."""
 
 
 @dataclass(frozen=True)
 class Report:
     """A run, scored."""
 
+    output: str
+    """Where its answers are."""
     about: About
     questions: Sequence[Question]
     scores: Sequence[Scored]
@@ -76,6 +75,27 @@ class Report:
     sampling: Sampling
     costs: Costs | None
     """None where the films' lengths are not known."""
-    against: Against | None
+    against: Sequence[Against]
+    """Others to compare with; none, one or several."""
     notes: tuple[str, ...]
     """What a reader should know of how the numbers came about, beside the rules that hold for every run."""
+
+    @property
+    def runs(self) -> list[tuple[str, Summary]]:
+        """This run and the others, each by its policy; runs of one policy also by their folders."""
+        runs = [(self.output, self.about.name, self.summary)]
+        runs += [(other.output, other.about.name, other.summary) for other in self.against]
+        times = Counter(policy for _, policy, _ in runs)
+        return [
+            (policy if times[policy] == 1 else f"{policy} in {_folder(output)}", summary)
+            for output, policy, summary in runs
+        ]
+
+    @property
+    def others(self) -> list[tuple[str, Against]]:
+        """The others by the names that they have in `runs`."""
+        return [(name, other) for (name, _), other in zip(self.runs[1:], self.against, strict=True)]
+
+
+def _folder(output: str) -> str:
+    return output.rstrip("/").rpartition("/")[2]

@@ -9,15 +9,22 @@ from loupe.scoring.relevance import Stretch
 from loupe.timeline import clock
 
 Row = Mapping[str, Any]
-WIDTH, LEFT, RIGHT = 720, 120, 700
+WIDTH, LEFT, RIGHT = 480, 112, 472
 ROW = 20
 
 
-def strip(true: Sequence[Stretch], looked: Sequence[int], critic: Sequence[int], evidence: Sequence[Stretch]) -> Html:
+def strip(
+    true: Sequence[Stretch],
+    looked: Sequence[int],
+    heard: Sequence[Stretch],
+    critic: Sequence[int],
+    evidence: Sequence[Stretch],
+) -> Html:
     """Rows that have something to show, over the time from 0 to the last of it; nothing where there is nothing."""
     stretches = {
         "true times": ("true", list(true)),
         "looked at": ("first", [(ms, ms) for ms in looked]),
+        "listened to": ("first", list(heard)),
         "critic looked at": ("second", [(ms, ms) for ms in critic]),
         "evidence": ("first", list(evidence)),
     }
@@ -38,6 +45,11 @@ def strip(true: Sequence[Stretch], looked: Sequence[int], critic: Sequence[int],
     return svg(WIDTH, bottom + 20, "Where in the film: " + "; ".join(shown), rows, ends)
 
 
+def when(start_ms: int, end_ms: int) -> str:
+    """A stretch of a film, or a moment of it."""
+    return clock(start_ms) if end_ms <= start_ms else f"{clock(start_ms)}-{clock(end_ms)}"
+
+
 def _row(name: str, style: str, spans: Sequence[Stretch], x: Scale, top: float, bottom: float) -> Html:
     """One row; true times reach down through all rows below, so that one sees what lies inside."""
     height = bottom - top if style == "true" else ROW - 6
@@ -48,7 +60,7 @@ def _row(name: str, style: str, spans: Sequence[Stretch], x: Scale, top: float, 
         *(
             tag(
                 "rect",
-                tag("title", clock(start) if end <= start else f"{clock(start)}-{clock(end)}"),
+                tag("title", when(start, end)),
                 x=x(start),
                 y=top,
                 width=max(2.0, round(x(end) - x(start), 2)),

@@ -1,15 +1,27 @@
 """The numbers of a report as tables of text: the terminal prints them, the page sets them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from loupe.reporting.report import Against, Report
 from loupe.scoring.amortizing import Costs
 from loupe.scoring.statistics import LEVEL, Estimate
-from loupe.scoring.summary import Calibration, CriticEffect, Effort, Overlap, Relevance, Sampling, Summary
+from loupe.scoring.summary import (
+    NEED_SOUND,
+    RECALL_AT,
+    Calibration,
+    CriticEffect,
+    Effort,
+    Overlap,
+    Relevance,
+    Sampling,
+    Summary,
+)
 
 QUESTIONS_SHOWN = (1, 10, 100, 1000)
 NOT_KNOWN = "–"
+SPENT = ("turns", "frames", "tokens", "seconds", "US dollars")
+"""What stands side by side of what a question took."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +57,10 @@ def tables(report: Report) -> Iterator[Table]:
     summary = report.summary
     yield accuracy(summary, report.sampling)
     if report.against:
-        yield comparison(report.against, summary)
+        yield from comparisons(report)
     if summary.critic:
         yield critic(summary.critic, summary.accuracy)
-    if summary.overlap:
+    if summary.overlap and not report.against:
         yield overlap(summary.overlap)
     if summary.relevance.evidence or summary.relevance.looked:
         yield relevance(summary.relevance)
@@ -67,22 +79,74 @@ def accuracy(summary: Summary, sampling: Sampling) -> Table:
     rows = tuple((name, percent(each.mean), interval(each), str(each.count)) for name, each in groups)
     note = f"  Percentile bootstrap, {sampling.resamples:,} resamples of questions, seed {sampling.seed}."
     if "text" in summary.by_answer_type:
-        note += " Text is right where the words are the same but for case, punctuation and articles."
+        note += "\n  Text is right where the words are the same but for case, punctuation and articles."
     return Table("Accuracy", ("", "right", f"{LEVEL:.0%} interval", "questions"), rows, note)
 
 
-def comparison(against: Against, summary: Summary) -> Table:
-    """This run and another, paired."""
-    paired = against.paired
-    rows = (
-        ("this run", percent(summary.accuracy.mean), interval(summary.accuracy)),
-        (f"against: {against.name}", percent(against.summary.accuracy.mean), interval(against.summary.accuracy)),
-        ("difference, in points", points(paired.difference.mean), interval(paired.difference, signed=True)),
-        ("only this one right", str(paired.only_one), ""),
-        ("only the other right", str(paired.only_other), ""),
-        ("McNemar's exact p", f"{paired.p:.2g}", ""),
+def comparisons(report: Report) -> Iterator[Table]:
+    """This run beside the others, and question by question against each."""
+    yield side_by_side(report.runs)
+    yield differences(report.runs[0][0], report.others)
+    yield from perceived(report.runs)
+
+
+def side_by_side(runs: Sequence[tuple[str, Summary]]) -> Table:
+    """How good runs over the same questions are, and what a question took in each."""
+    rows = tuple(
+        (
+            name,
+            str(summary.accuracy.count),
+            percent(summary.accuracy.mean),
+            interval(summary.accuracy),
+            *(count(summary.effort[unit].mean) if summary.effort else NOT_KNOWN for unit in SPENT),
+        )
+        for name, summary in runs
     )
-    return Table("Against another run", ("", "right", f"{LEVEL:.0%} interval"), rows)
+    header = ("", "questions", "right", f"{LEVEL:.0%} interval", "turns", "frames", "tokens", "seconds", "dollars")
+    note = "  Means a question that was asked; tokens of prompts and completions, the critic's too."
+    return Table("Side by side", header, rows, note)
+
+
+def differences(first: str, others: Sequence[tuple[str, Against]]) -> Table:
+    """One run against each of the others, paired."""
+    rows = tuple(
+        (
+            name,
+            points(other.paired.difference.mean),
+            interval(other.paired.difference, signed=True),
+            str(other.paired.only_one),
+            str(other.paired.only_other),
+            f"{other.paired.p:.2g}",
+        )
+        for name, other in others
+    )
+    header = ("", "points", f"{LEVEL:.0%} interval", "only this right", "only that right", "McNemar's p")
+    return Table(f"{first} against", header, rows, "  Points that it is ahead, over the same questions.")
+
+
+def perceived(runs: Sequence[tuple[str, Summary]]) -> Iterator[Table]:
+    """Temporal grounding and what needs sound, run by run; nothing where no question asks for either."""
+    _, first = runs[0]
+    asked = {"for times": first.overlap and first.overlap.iou, "that need sound": first.by_capability.get(NEED_SOUND)}
+    counts = [f"{name}: {each.count}" for name, each in asked.items() if each]
+    if not counts:
+        return
+    recalls = (f"R1@{bound:g}" for bound in RECALL_AT)
+    header = ("", "mean IoU", f"{LEVEL:.0%} interval", *recalls, "sound right", f"{LEVEL:.0%} interval")
+    rows = tuple((name, *_grounding(summary.overlap), *_heard(summary)) for name, summary in runs)
+    yield Table("Times, and what needs sound", header, rows, f"  Questions {'; '.join(counts)}.")
+
+
+def _grounding(found: Overlap | None) -> tuple[str, ...]:
+    if found is None:
+        return (NOT_KNOWN,) * (2 + len(RECALL_AT))
+    iou = found.iou
+    return f"{iou.mean:.2f}", f"[{iou.low:.2f}, {iou.high:.2f}]", *map(percent, found.recall.values())
+
+
+def _heard(summary: Summary) -> tuple[str, str]:
+    heard = summary.by_capability.get(NEED_SOUND)
+    return (percent(heard.mean), interval(heard)) if heard else (NOT_KNOWN, NOT_KNOWN)
 
 
 def critic(effect: CriticEffect, accuracy: Estimate) -> Table:
@@ -128,10 +192,11 @@ def calibration(found: Calibration) -> Table:
         (
             f"{each.low:.1f}-{each.high:.1f}",
             str(each.count),
-            NOT_KNOWN if each.confidence is None else f"{each.confidence:.2f}",
-            NOT_KNOWN if each.accuracy is None else percent(each.accuracy),
+            f"{each.confidence:.2f}",
+            percent(each.accuracy),
         )
         for each in found.bins
+        if each.confidence is not None and each.accuracy is not None
     )
     ece = NOT_KNOWN if found.error is None else f"{found.error:.3f}"
     note = f"  ECE {ece} over {len(found.bins)} bins of equal width; without a confidence: {found.without}"

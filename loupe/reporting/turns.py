@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from loupe.reporting.html import Html, tag
-from loupe.reporting.strips import strip
+from loupe.reporting.strips import strip, when
 from loupe.reporting.tables import count
 from loupe.scoring.answers import read_spans
 from loupe.scoring.scored import times_of
@@ -23,7 +23,7 @@ TRACE_COLUMNS = (
         f"turns.list.element.{name}"
         for name in (
             *("round", "parsed", "observation", "thought", "confidence", "tool", "arguments", "result", "is_error"),
-            *("media", "call.said", *(f"call.{field}" for field in CALL)),
+            *("media", "sound", "call.said", *(f"call.{field}" for field in CALL)),
             *(f"calls.list.element.{field}" for field in CALL),
         )
     ),
@@ -64,6 +64,7 @@ def details(question: Question, answer: Row, trace: Row) -> Html:
         "div",
         _strip(question, answer, trace),
         _options(question, answer["answer"]),
+        tag("p", "Evidence: ", _evidence(answer["evidence"])) if answer["evidence"] else None,
         tag("p", "Error: ", cut(answer["error"]), class_="error") if answer["error"] else None,
         tag("ol", _events(trace), class_="turns"),
         class_="details",
@@ -74,10 +75,23 @@ def _strip(question: Question, answer: Row, trace: Row) -> Html | None:
     """Where in the film; nothing where there are several."""
     looked = [media for turn in trace["turns"] for media in turn["media"]]
     critic = [media for verdict in trace["verdicts"] for media in verdict["media"]]
-    if len({each["video_id"] for each in (*looked, *critic, *answer["evidence"])}) > 1:
+    heard = [turn["sound"] for turn in trace["turns"] if turn["sound"]]
+    if len({each["video_id"] for each in (*looked, *heard, *critic, *answer["evidence"])}) > 1:
         return None
     evidence = [(each["start_ms"], each["end_ms"]) for each in answer["evidence"]]
-    return strip(times_of(question), [each["ts_ms"] for each in looked], [each["ts_ms"] for each in critic], evidence)
+    return strip(
+        times_of(question),
+        [each["ts_ms"] for each in looked],
+        [(each["start_ms"], each["end_ms"]) for each in heard],
+        [each["ts_ms"] for each in critic],
+        evidence,
+    )
+
+
+def _evidence(found: Iterable[Row]) -> Html:
+    """What an answer rests on: when in the film, and from which table."""
+    told = (f"{when(each['start_ms'], each['end_ms'])} ({each['source']})" for each in found)
+    return tag("bdi", ", ".join(told))
 
 
 def _options(question: Question, given: str | None) -> Html | None:
@@ -122,10 +136,20 @@ def _turn(number: int, turn: Row) -> Html:
             _entry("noted", turn["observation"]),
             _entry("did", turn["arguments"]) if turn["parsed"] else _entry("said", turn["call"]["said"]),
             _entry("looked at", times(turn["media"])),
-            _entry("refused" if turn["is_error"] else "saw", turn["result"]),
+            _entry("listened to", sound(turn["sound"])),
+            _entry(_outcome(turn), turn["result"]),
         ),
         class_="turn refused" if turn["is_error"] else "turn",
     )
+
+
+def _outcome(turn: Row) -> str:
+    """What the result of a turn is. Sound that a model hears itself comes without words."""
+    if turn["is_error"]:
+        return "refused"
+    if not turn["sound"]:
+        return "saw"
+    return "saw, heard" if turn["media"] else "heard"
 
 
 def _verdict(verdict: Row) -> Html:
@@ -172,6 +196,14 @@ def times(media: Iterable[Row]) -> str:
     if len(films) == 1:
         return ", ".join(*films.values())
     return "\n".join(f"{film}: {', '.join(at)}" for film, at in films.items())
+
+
+def sound(ref: Row | None) -> str | None:
+    """Which stretch of a film, and how the model had it; nothing for none."""
+    if ref is None:
+        return None
+    given = "its words" if ref["given"] == "words" else "the sound itself"
+    return f"{when(ref['start_ms'], ref['end_ms'])}, {given}"
 
 
 def cut(text: str) -> str:

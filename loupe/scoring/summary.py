@@ -14,6 +14,8 @@ from schemas.questions import UNANSWERABLE
 
 RECALL_AT = (0.3, 0.5, 0.7)
 NO_CAPABILITY = "(none named)"
+NEED_SOUND = "audio_visual"
+"""The capability of questions that nobody answers without hearing the film."""
 
 
 @dataclass(frozen=True)
