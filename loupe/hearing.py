@@ -6,6 +6,7 @@ after its end, so that its neighbours, which look for the same moments in the sa
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,18 +17,19 @@ from loupe.engines.speech import RATE, Spoken, Transcriber
 from loupe.indexing import Chunk, Failure, Settings, SpokenLine
 from loupe.library import Library
 from loupe.media.opening import MediaError
-from loupe.media.sound import cut_audio, sound_digest
+from loupe.media.sound import SoundReport, cut_audio, sound_digest
+from loupe.planning import PERMANENT
 from loupe.sound import Sound
-from loupe.transcribing import quietest, transcribe
+from loupe.transcribing import EDGE_MS, listen, quietest
 
-EDGE_MS = 8_000
-"""Behind a chunk's border, in which the quiet moment is looked for; seldom does anybody speak longer in one breath."""
+STAGE = "transcribe"
 
 
 async def hear(chunk: Chunk, settings: Settings, library: Library, transcriber: Transcriber) -> Chunk:
     """Add what is said, or what the tables already hold of it, to a chunk that listens.
 
-    Sound that cannot be decoded is a failure of the chunk, which goes on without it. Raises EngineError.
+    Sound that cannot be decoded, all of it or some, is a failure of the chunk, which goes on without it; it stays one
+    as long as the lines that were heard do. Raises EngineError.
     """
     started = time.time()
     try:
@@ -36,14 +38,18 @@ async def hear(chunk: Chunk, settings: Settings, library: Library, transcriber: 
             chunk, sound_lineage=sound_lineage, transcript_lineage=settings.transcript_lineage(sound_lineage)
         )
         if chunk.marker is not None and chunk.marker.transcript_lineage == chunk.transcript_lineage:
-            lines = await asyncio.to_thread(_stored_lines, chunk, library)
-        else:
-            sound, offset_ms = await asyncio.to_thread(_own_sound, chunk)
-            said = await transcribe(sound, offset_ms, transcriber)
-            lines = _numbered(said, f"heard:{settings.config.roles['transcriber']}")
+            return await asyncio.to_thread(_with_stored_lines, chunk, library)
+        sound, offset_ms, damaged = await asyncio.to_thread(_own_sound, chunk)
+        heard = await listen(sound, offset_ms, transcriber)
     except MediaError as error:
-        return replace(chunk, failures=(*chunk.failures, Failure.of("transcribe", error)))
-    return replace(chunk, lines=lines).timed("transcribe", started)
+        return replace(chunk, failures=(*chunk.failures, Failure.of(STAGE, error)))
+    return replace(
+        chunk,
+        lines=_numbered(heard.lines, f"heard:{settings.config.roles['transcriber']}"),
+        failures=(*chunk.failures, *damaged),
+        heard_requests=heard.requests,
+        heard_seconds=heard.seconds,
+    ).timed(STAGE, started)
 
 
 def _sound_lineage(chunk: Chunk) -> str:
@@ -54,21 +60,37 @@ def _sound_lineage(chunk: Chunk) -> str:
         return digest(sound_digest(file, chunk.start_ms, chunk.end_ms + EDGE_MS))
 
 
-def _stored_lines(chunk: Chunk, library: Library) -> tuple[SpokenLine, ...]:
-    rows = library.chunk_transcripts(chunk.film.video_id, chunk.index)
+def _with_stored_lines(chunk: Chunk, library: Library) -> Chunk:
+    """With the lines of an earlier run, and what that run could not hear."""
+    video_id = chunk.film.video_id
+    rows = library.chunk_transcripts(video_id, chunk.index)
     lines = [SpokenLine(row["line_index"], row["start_ms"], row["end_ms"], row["text"], row["source"]) for row in rows]
-    return tuple(lines)
+    failures = [
+        Failure(row["stage"], row["class"], row["message"])
+        for row in library.failures(video_id)
+        if (row["chunk_index"], row["stage"]) == (chunk.index, STAGE) and row["class"].startswith(PERMANENT)
+    ]
+    return replace(chunk, lines=tuple(lines), failures=(*chunk.failures, *failures))
 
 
-def _own_sound(chunk: Chunk) -> tuple[Sound, int]:
-    """The sound that is heard with this chunk and not with its neighbours, and when it begins."""
+def _own_sound(chunk: Chunk) -> tuple[Sound, int, list[Failure]]:
+    """The sound that is heard with this chunk and not with its neighbours, when it begins, and what of it is lost."""
+    report = SoundReport()
     with storage.open_seekable(chunk.film.uri) as file:
-        sound = cut_audio(file, chunk.start_ms, chunk.end_ms + EDGE_MS, RATE)
+        sound = cut_audio(file, chunk.start_ms, chunk.end_ms + EDGE_MS, RATE, report=report)
     edge, border = EDGE_MS * RATE // 1000, (chunk.end_ms - chunk.start_ms) * RATE // 1000
     first = quietest(sound, 0, edge) if chunk.index else 0
     end = quietest(sound, border, border + edge) if chunk.index + 1 < chunk.chunk_count else border
-    return np.ascontiguousarray(sound[first:end]), chunk.start_ms + first * 1000 // RATE
+    first_ms, end_ms = (chunk.start_ms + at * 1000 // RATE for at in (first, end))
+    lost = [ms for ms in report.damaged_ms if first_ms <= ms < end_ms]
+    return np.ascontiguousarray(sound[first:end]), first_ms, [_lost_sound(lost)] if lost else []
 
 
-def _numbered(said: list[Spoken], source: str) -> tuple[SpokenLine, ...]:
+def _lost_sound(times_ms: list[int]) -> Failure:
+    where = f"{times_ms[0]} to {times_ms[-1]} ms"
+    error = MediaError("damaged", f"{len(times_ms)} packets of sound could not be decoded, from {where}")
+    return Failure.of(STAGE, error)
+
+
+def _numbered(said: Sequence[Spoken], source: str) -> tuple[SpokenLine, ...]:
     return tuple(SpokenLine(index, line.start_ms, line.end_ms, line.text, source) for index, line in enumerate(said))

@@ -6,7 +6,7 @@ Data; nothing here knows Ray. What has not changed since the last run is recogni
 - lineage: the chunk's demuxed packets and the sampler's settings; decides whether frames are decoded again;
 - caption_lineage: that, the captioner and its prompt; decides whether frames are captioned again;
 - sound_lineage: the demuxed packets of the chunk's sound, where its words are to be heard;
-- transcript_lineage: that and the transcriber; decides whether it is heard again;
+- transcript_lineage: that, the transcriber and how speech is found; decides whether it is heard again;
 - summary_lineage: caption_lineage, the spoken lines (transcript_lineage where they are heard), the summarizer and its
   prompt; decides whether the summary is written again.
 """
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from loupe import sharing, storage, subtitles, timeline
+from loupe import sharing, storage, subtitles, timeline, transcribing
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import Config, Role, digest
 from loupe.embedding import Embedder
@@ -136,6 +136,9 @@ class Chunk:
     """What the captions cost, in this run or in the one that wrote them."""
     summary_usage: Usage = Usage()
     requests: int = 0
+    heard_requests: int = 0
+    """Stretches of sound that the transcriber was given in this run, and the seconds in them."""
+    heard_seconds: float = 0.0
     spans: dict[str, Span] = field(default_factory=dict)
     """When each stage worked on it."""
     failures: tuple[Failure, ...] = ()
@@ -214,7 +217,7 @@ def settings(config: Config) -> Settings:
         captioner=digest(captioner, captions.hash, index.caption_tokens, index.share_captions),
         summarizer=chunk_summarizer,
         film_summarizer=digest(chunk_summarizer, video_prompt.hash, index.video_summary_tokens, index.summary_fan_in),
-        transcriber=digest(transcriber) if transcriber else "",
+        transcriber=digest(transcriber, transcribing.CHOSEN_BY) if transcriber else "",
     )
 
 

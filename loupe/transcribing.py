@@ -25,6 +25,12 @@ MARGIN_MS = 120
 """Of sound that is kept on both sides of speech: first and last consonants are faint."""
 TOGETHER_MS = 1_000
 """Stretches that are closer go to the transcriber together, if they fit into its window."""
+EDGE_MS = 8_000
+"""Behind a chunk's border, in which the quiet moment is looked for; seldom does anybody speak longer in one breath."""
+CHOSEN_BY = (
+    SURE, UNSURE, PAUSE_MS, SHORTEST_MS, MARGIN_MS, TOGETHER_MS, EDGE_MS, voices.SILENT, voices.PEAK, voices.GAIN,
+)  # fmt: skip
+"""All that decides which stretches a transcriber is given: a part of the lineage of what it hears."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +41,31 @@ class Stretch:
     end: int
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What a transcriber made of some sound, and what it was asked for."""
+
+    lines: tuple[Spoken, ...] = ()
+    requests: int = 0
+    """Stretches that it was given."""
+    seconds: float = 0.0
+    """Of sound in them."""
+
+
 async def transcribe(sound: Sound, offset_ms: int, transcriber: Transcriber) -> list[Spoken]:
     """The lines said in a sound that begins at `offset_ms`, in order of time. Raises EngineError."""
+    return list((await listen(sound, offset_ms, transcriber)).lines)
+
+
+async def listen(sound: Sound, offset_ms: int, transcriber: Transcriber) -> Heard:
+    """The same with what it took."""
     parts = await asyncio.to_thread(lambda: windows(sound, speech(sound), transcriber.window_ms))
     if not parts:
-        return []
+        return Heard()
     heard = await transcriber.transcribe([sound[part.start : part.end] for part in parts])
-    return [
-        _moved(line, part, offset_ms) for part, lines in zip(parts, heard, strict=True) for line in lines if line.text
-    ]
+    pairs = zip(parts, heard, strict=True)
+    lines = [_moved(line, part, offset_ms) for part, lines in pairs for line in lines if line.text]
+    return Heard(tuple(lines), len(parts), sum(part.end - part.start for part in parts) / RATE)
 
 
 def _moved(line: Spoken, part: Stretch, offset_ms: int) -> Spoken:

@@ -5,7 +5,7 @@ from loupe.media.opening import MediaError, Source
 from loupe.media.pictures import decode_jpeg, encode_jpeg
 from loupe.media.probing import SubtitleTrack, VideoInfo, probe
 from loupe.media.sampling import Sampled, SampleReport, sample_frames
-from loupe.media.sound import cut_audio, sound_digest
+from loupe.media.sound import SoundReport, cut_audio, sound_digest
 from loupe.media.text_tracks import embedded_subtitles
 from loupe.sound import Sound
 
@@ -14,6 +14,7 @@ __all__ = [
     "SampleReport",
     "Sampled",
     "Sound",
+    "SoundReport",
     "Source",
     "SubtitleTrack",
     "VideoInfo",

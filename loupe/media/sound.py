@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import blake2b
 from itertools import chain
@@ -25,7 +26,17 @@ JUMP_MS = 40
 """Packets whose time is further from the end of the last ones begin anew; what is nearer is the clock's rounding."""
 
 
-def cut_audio(source: Source, start_ms: int, end_ms: int, rate: int = 16_000) -> Sound:
+@dataclass
+class SoundReport:
+    """What one call of `cut_audio` met on its way; filled while it runs."""
+
+    damaged_ms: list[int] = field(default_factory=list)
+    """Times of packets of the window that could not be decoded, in milliseconds from the film's first frame."""
+
+
+def cut_audio(
+    source: Source, start_ms: int, end_ms: int, rate: int = 16_000, *, report: SoundReport | None = None
+) -> Sound:
     """The sound of [start, end), float32 mono of shape ((end_ms - start_ms) * rate // 1000,).
 
     Times count from the film's first frame. It is silent where the film has no sound or none that can be decoded.
@@ -43,6 +54,8 @@ def cut_audio(source: Source, start_ms: int, end_ms: int, rate: int = 16_000) ->
         for run in _runs(sound.frames(start_ms, end_ms)):
             first, samples = _resampled(run, rate)
             _lay(cut, samples, first - start_ms * rate // 1000)
+        if report is not None:
+            report.damaged_ms += [ms for ms in sound.damaged_ms if start_ms <= ms < end_ms]
     return cut
 
 
@@ -70,6 +83,8 @@ class _OpenSound:
         self.stream = stream
         self.zero: Fraction = film.first.pts * film.stream.time_base
         """When the film's first frame is shown, in seconds."""
+        self.damaged_ms: list[int] = []
+        """Times of packets that could not be decoded."""
 
     def seconds(self, ticks: int) -> Fraction:
         """Time from the film's first frame of a time stamp of the sound."""
@@ -87,8 +102,8 @@ class _OpenSound:
         """Decoded sound of a window and of what it needs around it, each with its time; None where it follows."""
         for ms, packet in self.packets(start_ms - RUN_UP_MS, end_ms):
             if ms >= start_ms - RUN_UP_MS:
-                yield from self._decoded(packet)
-        yield from self._decoded(None)
+                yield from self._decoded(packet, ms)
+        yield from self._decoded(None, end_ms)
 
     def _packets_from(self, ms: int) -> Iterator[tuple[int, Any]]:
         for margin in SEEK_MARGINS_MS:
@@ -101,10 +116,13 @@ class _OpenSound:
     def _timed(self, packets: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         return ((round(1000 * self.seconds(time_of(packet))), packet) for packet in packets)
 
-    def _decoded(self, packet: Any) -> Iterator[tuple[Fraction | None, Any]]:
+    def _decoded(self, packet: Any, ms: int) -> Iterator[tuple[Fraction | None, Any]]:
         try:
             frames = self.stream.codec_context.decode(packet)
-        except (av.error.FFmpegError, EOFError):
+        except EOFError:
+            return
+        except av.error.FFmpegError:
+            self.damaged_ms.append(ms)
             return
         for frame in frames:
             yield None if frame.pts is None else frame.pts * frame.time_base - self.zero, frame
