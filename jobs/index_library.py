@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -213,21 +212,18 @@ class TranscribeChunks:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.library = Library.open(settings.config.index.database)
-
-    @cached_property
-    def transcriber(self) -> Transcriber:
-        """Opened when it is first asked for."""
-        model = self.settings.config.speech_model()
-        assert model is not None  # otherwise there is no such stage
-        return open_transcriber(model)
+        self.transcriber: Transcriber | None = None
 
     async def __call__(self, row: Row) -> Row:
         chunk: Chunk = row["chunk"]
         if chunk.failed or not chunk.listens:
             return row
-        transcriber = self.transcriber
+        if self.transcriber is None:
+            model = self.settings.config.speech_model()
+            assert model is not None  # otherwise there is no such stage
+            self.transcriber = open_transcriber(model)
         try:
-            chunk = await hear(chunk, self.settings, self.library, transcriber)
+            chunk = await hear(chunk, self.settings, self.library, self.transcriber)
         except Exception as error:  # noqa: BLE001 - the row boundary
             chunk = chunk.fail("transcribe", error)
         return {"chunk": chunk}
@@ -272,17 +268,15 @@ class StoreChunks:
 
     def __init__(self, settings: Settings) -> None:
         self.config = settings.config
-
-    @cached_property
-    def embedder(self) -> Embedder:
-        """Opened when it is first asked for."""
-        return open_embedder(self.config.embedding_model())
+        self.embedder: Embedder | None = None
 
     def __call__(self, batch: Row) -> Row:
         chunks: list[Chunk] = list(batch["chunk"])
-        fragments, embedder = "", self.embedder
+        fragments = ""
+        if self.embedder is None:
+            self.embedder = open_embedder(self.config.embedding_model())
         try:
-            chunks = indexing.embed(chunks, embedder)
+            chunks = indexing.embed(chunks, self.embedder)
             pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
             if pixels.num_rows:
                 fragments = write_frame_fragments(self.config.index.database, pixels)
