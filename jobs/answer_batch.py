@@ -19,12 +19,13 @@ import ray.data
 import tyro
 from loupe import config as configs
 from loupe import storage
+from loupe.agent.loop import rollout
 from loupe.agent.policies import find_policy
 from loupe.answering import asking, attempts, store
 from loupe.answering.asking import Group
 from loupe.answering.attempts import Attempts, Begun, Note
 from loupe.answering.estimating import estimate
-from loupe.answering.notes import keeping
+from loupe.answering.notes import check_notes, keeping
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
@@ -39,6 +40,7 @@ from loupe.questions import QuestionsError, read_questions
 from loupe.results import ResultsError
 from loupe.ticker import Ticker
 from schemas.questions import Question
+from schemas.traces import Trace
 
 from jobs.on_ray import async_pool, connect_ray, say
 
@@ -134,6 +136,7 @@ def checked(config: Config) -> list[Question]:
     """The questions, once it is known that the config can answer them. Raises what main turns into a sentence."""
     asking.reached(config)
     asking.open_library(config)
+    check_notes(config)
     return read_questions(config.answer.job.questions)
 
 
@@ -230,42 +233,52 @@ class AnswerQuestions:
         group: Group = row["group"]
         note = await asyncio.to_thread(self.attempts.find, group.ids())
         if note.lost < attempts.BESIDE_OTHERS:
-            rows = await self._beside_others(group, note)
+            traces = await self._beside_others(group, note)
         elif note.lost == attempts.BESIDE_OTHERS:
             async with self.slots.all():
                 await asyncio.to_thread(self.attempts.write, note)
-                rows = await asyncio.gather(*map(self._answer, group.questions))
+                traces = await asyncio.gather(*map(self._answer, group.questions))
         else:
-            rows = [await self._alone(question, note) for question in group.questions]
+            traces = [await self._alone(question, note) for question in group.questions]
         await asyncio.to_thread(self.attempts.end, note)
-        return {"answered": Answered.concat(rows)}
+        return {"answered": self._rows(group.questions, traces)}
 
-    async def _beside_others(self, group: Group, note: Note) -> list[Answered]:
+    async def _beside_others(self, group: Group, note: Note) -> list[Trace]:
         begun = Begun(self.attempts, note)
 
-        async def answer(question: Question) -> Answered:
+        async def answer(question: Question) -> Trace:
             async with self.slots.one():
                 await begun.wait()
                 return await self._answer(question)
 
         return await asyncio.gather(*map(answer, group.questions))
 
-    async def _alone(self, question: Question, note: Note) -> Answered:
+    async def _alone(self, question: Question, note: Note) -> Trace:
         """Answer a question with nothing beside it, or give it up where a process died of that before."""
         if question.question_id in note.given_up:
             return asking.failure(self.desk, self.policy, question, attempts.told(note))
         async with self.slots.all():
             alone = note.model_copy(update={"alone": question.question_id})
             await asyncio.to_thread(self.attempts.write, alone)
-            answered = await self._answer(question)
+            trace = await self._answer(question)
             await asyncio.to_thread(self.attempts.write, note)
-            return answered
+            return trace
 
-    async def _answer(self, question: Question) -> Answered:
+    async def _answer(self, question: Question) -> Trace:
         try:
-            return await asking.answer(self.desk, self.policy, question)
+            return await rollout(self.desk, self.policy, question)
         except Exception as error:  # noqa: BLE001 - the row boundary
             return asking.failure(self.desk, self.policy, question, error)
+
+    def _rows(self, questions: Sequence[Question], traces: Sequence[Trace]) -> Answered:
+        """The rows of a group; where one of them cannot be written, it alone is the row of a failure."""
+        try:
+            return Answered.of(*traces)
+        except Exception as error:  # noqa: BLE001 - the row boundary, drawn around one row after the other
+            if len(traces) == 1:
+                return Answered.of(asking.failure(self.desk, self.policy, questions[0], error))
+            pairs = zip(questions, traces, strict=True)
+            return Answered.concat([self._rows([question], [trace]) for question, trace in pairs])
 
     async def _report(self) -> None:
         """Tell the purse what was spent here, and learn what was spent elsewhere, as long as the actor lives."""

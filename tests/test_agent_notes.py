@@ -1,6 +1,7 @@
 """Notes that outlive their question: kept by the job, each once, and offered to later questions on the same film."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,9 @@ from loupe.answering.run import find_run
 from loupe.answering.store import Answered, write
 from loupe.config import Config
 from loupe.lease import Lease, LeaseHeld
-from loupe.library.notes import put_notes, read_notes
+from loupe.library import LibraryError
+from loupe.library.notes import open_notes, put_notes, read_notes, tidy_notes
+from loupe.library.tables import create_table
 from loupe.sql import connect
 from schemas.notes import NOTES
 from schemas.questions import Question
@@ -116,6 +119,24 @@ def killed_before(number: int, passed: list[str]) -> Callable[[str], None]:
         passed.append(name)
 
     return step
+
+
+async def test_many_batches_of_notes_end_as_one_file(films: str, tmp_path: Path) -> None:
+    cast, trace = await explored(films, tmp_path, question(), "a cat sits", notes={"keep": True})
+    batches = [trace.model_copy(update={"transcript_id": f"q{number}@r1"}) for number in range(6)]
+    keep(cast.desk.config, *batches)
+    assert len(read_notes(str(tmp_path), "a.mp4")) == len(batches)
+    assert len(open_notes(str(tmp_path)).get_fragments()) == 1
+    tidy_notes(str(tmp_path), kept=timedelta())
+    assert len(open_notes(str(tmp_path)).versions()) == 1
+    assert len(read_notes(str(tmp_path), "a.mp4")) == len(batches)
+
+
+def test_notes_of_another_version_of_loupe_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    create_table(str(tmp_path), "notes", NOTES.remove(NOTES.get_field_index("lineage")))
+    told = r"written by another version of Loupe: table 'notes' differs in lineage; delete notes\.lance there"
+    with pytest.raises(LibraryError, match=told):
+        read_notes(str(tmp_path), "a.mp4")
 
 
 async def test_killed_before_any_step_and_run_again_notes_are_there_once(films: str, tmp_path: Path) -> None:

@@ -1,21 +1,21 @@
-"""From a question to its rows, at a desk that many questions share."""
+"""Questions in groups, and the desk that they share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from loupe.agent.loop import failed, rollout
+from loupe.agent.loop import failed
 from loupe.agent.policies import find_policy
 from loupe.agent.policy import Policy, needed_roles
 from loupe.agent.scene import Desk
 from loupe.answering.run import Run, RunError
-from loupe.answering.store import Answered
 from loupe.config import Config, ConfigError, Role, VllmModel
 from loupe.embedding import dimensions_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber
 from loupe.library import Library
 from schemas.questions import Question
+from schemas.traces import Trace
 
 GROUP = 8
 """Questions that travel together, at most."""
@@ -114,19 +114,14 @@ def open_desk(config: Config, run: Run) -> Desk:
     )
 
 
-async def answer(desk: Desk, policy: Policy, question: Question) -> Answered:
-    """The rows of a question. Raises what is wrong with the program or this row, never what a model says wrong."""
-    return Answered.of(await rollout(desk, policy, question))
-
-
-def failure(desk: Desk, policy: Policy, question: Question, error: Exception) -> Answered:
-    """The rows of a question that raised."""
+def failure(desk: Desk, policy: Policy, question: Question, error: Exception) -> Trace:
+    """The trace of a question that raised."""
     told = {
         "question": _writable(question.question),
         "options": tuple(map(_writable, question.options)),
     }
     reason = _writable(f"{type(error).__name__}: {error}")
-    return Answered.of(failed(desk, policy, question.model_copy(update=told), reason))
+    return failed(desk, policy, question.model_copy(update=told), reason)
 
 
 def _writable(text: str) -> str:

@@ -10,7 +10,7 @@ from loupe import storage
 from loupe.answering.store import Keep, keep_nothing
 from loupe.config import Config
 from loupe.lease import Lease
-from loupe.library.notes import put_notes
+from loupe.library.notes import open_notes, put_notes, tidy_notes
 from loupe.library.tables import BeforeCommit
 from schemas.notes import NOTES
 from schemas.traces import Trace
@@ -20,7 +20,7 @@ from schemas.traces import Trace
 def keeping(config: Config, before_step: BeforeCommit) -> Iterator[Keep]:
     """What keeps the notes of traces, for as long as this job alone may; nothing where the config keeps none.
 
-    Raises LeaseHeld where another job keeps notes in the same database.
+    The table is tidied at the end. Raises LeaseHeld where another job keeps notes in the same database.
     """
     if not config.answer.notes.keep:
         yield keep_nothing
@@ -39,6 +39,13 @@ def keeping(config: Config, before_step: BeforeCommit) -> Iterator[Keep]:
             put_notes(database, pa.Table.from_pylist(rows, schema=NOTES), transcripts, check)
 
         yield keep
+        tidy_notes(database, check)
+
+
+def check_notes(config: Config) -> None:
+    """Raises LibraryError where notes are wanted, and those that are there are of another version of Loupe."""
+    if config.answer.notes.keep or config.answer.notes.offer:
+        open_notes(config.index.database)
 
 
 def notes_of(trace: Trace) -> Iterator[dict[str, Any]]:

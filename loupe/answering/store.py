@@ -30,6 +30,7 @@ STEPS = {
     "notes: delete": "the answers as they were; the batch's traces lie beside, its notes are those of an earlier try",
     "notes: upsert": "the answers as they were; the batch's traces lie beside, without its notes",
     "answers: write": "the answers as they were; the batch's traces lie beside",
+    "notes: compact": "all answers and notes, the notes in many small files",
 }
 """What changes a run's folder, in this order, and what a reader sees if the job dies just before.
 Those of `failed` are taken only where such questions are to be asked again, those of `notes` where they are kept."""
@@ -48,11 +49,14 @@ class Answered:
     traces: pa.Table
 
     @classmethod
-    def of(cls, trace: Trace) -> "Answered":
-        """The rows of a trace. Raises UnicodeEncodeError for text that no file can hold (half a surrogate pair)."""
+    def of(cls, *traces: Trace) -> "Answered":
+        """The rows of traces, in order; of many at once they take Arrow little longer than those of one.
+
+        Raises UnicodeEncodeError for text that no file can hold (half a surrogate pair), and what Arrow cannot hold.
+        """
         return cls(
-            pa.Table.from_pylist([answer_row(trace)], schema=ANSWERS),
-            pa.Table.from_pylist([trace.as_row()], schema=TRACES),
+            pa.Table.from_pylist([answer_row(trace) for trace in traces], schema=ANSWERS),
+            pa.Table.from_pylist([trace.as_row() for trace in traces], schema=TRACES),
         )
 
     @classmethod

@@ -1,19 +1,32 @@
 """Notes that agents took while they answered: kept by the answer job alone, read by later questions."""
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 
 import lance
 import pyarrow as pa
+from lance.optimize import Compaction
 
 from loupe.library.filters import all_of, among, any_of, equals
 from loupe.library.patience import patiently
-from loupe.library.tables import BeforeCommit, MissingDatabaseError, Row, create_table, keys_of, nothing, open_dataset
+from loupe.library.tables import (
+    BeforeCommit,
+    MissingDatabaseError,
+    Row,
+    check_schema,
+    create_table,
+    keys_of,
+    nothing,
+    open_dataset,
+)
 from schemas.notes import NOTES
 from schemas.tables import key_columns
 
 TABLE = "notes"
 KEYS = key_columns(NOTES)
+KEPT = timedelta(days=1)
+"""That old versions of the table are kept, for who reads them."""
 
 
 def read_notes(database: str, video_id: str) -> list[Row]:
@@ -58,12 +71,30 @@ def _upsert(database: str, rows: pa.Table, before_commit: BeforeCommit) -> None:
     merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
 
+def tidy_notes(database: str, before_commit: BeforeCommit = nothing, kept: timedelta = KEPT) -> None:
+    """Merge the table's small files, and remove versions older than `kept`; nothing where nothing is to be done."""
+    table = open_notes(database)
+    if table is None:
+        return
+    if patiently(Compaction.plan)(table, {}).num_tasks():
+        _compact(database, before_commit)
+    patiently(open_dataset(database, TABLE).cleanup_old_versions)(older_than=kept)
+
+
+@patiently
+def _compact(database: str, before_commit: BeforeCommit) -> None:
+    before_commit("notes: compact")
+    open_dataset(database, TABLE).optimize.compact_files()
+
+
 def open_notes(database: str) -> Any:
-    """The table as a Lance dataset, at its newest version; None where nobody has kept any."""
+    """The table as a Lance dataset, at its newest version; None where nobody has kept any. Raises LibraryError."""
     try:
-        return open_dataset(database, TABLE)
+        table = open_dataset(database, TABLE)
     except MissingDatabaseError:
         return None
+    check_schema(database, TABLE, table.schema, NOTES, f"delete {TABLE}.lance there, to begin without notes")
+    return table
 
 
 def _stale(table: lance.LanceDataset, rows: pa.Table, transcripts: Collection[str]) -> set[tuple[Any, ...]]:

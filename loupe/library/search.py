@@ -1,7 +1,8 @@
 """Search by words, by meaning, or both, over frames, chunks, transcripts or whole films."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from lance.query import MatchQuery
 
 from loupe.library.filters import Where, above, all_of, among, any_of, at_least, below, equals
 from loupe.library.patience import patiently
-from loupe.library.tables import Tables
+from loupe.library.tables import Row, Tables
 from loupe.library.visible import LINEAGES, with_marker
 from loupe.timeline import Cluster, cluster
 
@@ -72,10 +73,16 @@ class FilmCluster(Cluster):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Hits, best first, and where in their films they gather, best score first."""
+    """Hits, best first."""
 
     hits: list[Hit]
-    clusters: list[FilmCluster]
+    gap_ms: int | None
+    """Hits closer than this form a cluster; None: hits are whole films, and form none."""
+
+    @cached_property
+    def clusters(self) -> list[FilmCluster]:
+        """Where in their films the hits gather, best score first."""
+        return [] if self.gap_ms is None else clusters(self.hits, self.gap_ms)
 
 
 def search(
@@ -102,7 +109,7 @@ def search(
     place = LEVELS[level]
     films = [video_id] if isinstance(video_id, str) else None if video_id is None else sorted(set(video_id))
     if films == []:
-        return SearchResult([], [])
+        return SearchResult([], None)
     where = _where(level, films, start_ms, end_ms)
     found = []
     if mode in ("vector", "hybrid"):
@@ -112,9 +119,8 @@ def search(
         if query_text is None:
             raise ValueError(f"a search by {mode} needs the words of the query")
         found.append(_hits(tables, place, where, _matching(place, query_text), _candidates(mode, top_k)))
-    best = found[0] if len(found) == 1 else fuse(found, top_k)
-    hits = [replace(hit, rank=rank) for rank, hit in enumerate(best[:top_k], start=1)]
-    return SearchResult(hits, [] if level == "videos" else clusters(hits, place.gap_ms if gap_ms is None else gap_ms))
+    hits = found[0] if len(found) == 1 else fuse(found, top_k)
+    return SearchResult(hits, None if level == "videos" else place.gap_ms if gap_ms is None else gap_ms)
 
 
 def fuse(lists: Sequence[Sequence[Hit]], top_k: int | None = None) -> list[Hit]:
@@ -128,7 +134,7 @@ def fuse(lists: Sequence[Sequence[Hit]], top_k: int | None = None) -> list[Hit]:
             if key not in hits or hits[key].similarity is None:
                 hits[key] = hit
     order = sorted(hits, key=lambda key: (-scores[key], key[0], key[1], key[3]))
-    return [replace(hits[key], score=scores[key]) for key in order[:top_k]]
+    return [replace(hits[key], score=scores[key], rank=rank) for rank, key in enumerate(order[:top_k], start=1)]
 
 
 def clusters(hits: Iterable[Hit], gap_ms: int) -> list[FilmCluster]:
@@ -140,16 +146,12 @@ def clusters(hits: Iterable[Hit], gap_ms: int) -> list[FilmCluster]:
     for film, own in by_film.items():
         own.sort(key=lambda hit: hit.start_ms + hit.end_ms)
         times, scores = [(hit.start_ms + hit.end_ms) // 2 for hit in own], [hit.score for hit in own]
-        found += [FilmCluster(**asdict(each), video_id=film) for each in cluster(times, scores, gap_ms)]
+        found += [FilmCluster(**vars(each), video_id=film) for each in cluster(times, scores, gap_ms)]
     return sorted(found, key=lambda each: (-each.best_score, each.video_id, each.start_ms))
 
 
 def _candidates(mode: Mode, top_k: int) -> int:
     return top_k * CANDIDATES if mode == "hybrid" else top_k
-
-
-def _best_first(hits: Iterable[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: (-hit.score, hit.video_id, hit.start_ms, hit.text))
 
 
 def _where(level: LevelName, films: list[str] | None, start_ms: int | None, end_ms: int | None) -> Where | None:
@@ -159,11 +161,16 @@ def _where(level: LevelName, films: list[str] | None, start_ms: int | None, end_
     if level == "videos":
         conditions.append(equals("status", "complete"))
         start_ms = end_ms = None
-    if start_ms is not None:
-        conditions.append(any_of([at_least(place.start, start_ms), above(place.end, start_ms)]))
+    if start_ms:
+        conditions.append(_not_before(place, start_ms))
     if end_ms is not None:
         conditions.append(below(place.start, end_ms))
     return all_of(*conditions) if conditions else None
+
+
+def _not_before(place: Level, start_ms: int) -> Where:
+    from_there = at_least(place.start, start_ms)
+    return from_there if place.end == place.start else any_of([from_there, above(place.end, start_ms)])
 
 
 Scan = Callable[[int], dict[str, Any]]
@@ -191,7 +198,7 @@ def _hits(tables: Tables, place: Level, where: Where | None, scan: Scan, wanted:
         rows = _scan(tables, place, where, scan(limit))
         found = with_marker(tables, place.table, rows) if place.table in LINEAGES else rows
         if found.num_rows >= wanted or rows.num_rows < limit:
-            return _best_first(_hit(place, row) for row in found.to_pylist())[:wanted]
+            return _ranked(place, found)[:wanted]
         limit *= 4
 
 
@@ -207,15 +214,26 @@ def _scan(tables: Tables, place: Level, where: Where | None, how: dict[str, Any]
     return dataset.scanner(columns=[*columns, score], filter=where, prefilter=True, **how).to_table()
 
 
-def _hit(place: Level, row: dict[str, Any]) -> Hit:
-    similarity = 1.0 - row["_distance"] if "_distance" in row else None
+def _ranked(place: Level, found: pa.Table) -> list[Hit]:
+    """Rows as hits, best first; of equals the order is always the same."""
+    scored = [(_score(row), row) for row in found.to_pylist()]
+    scored.sort(key=lambda each: (-each[0], each[1]["video_id"], each[1][place.start], each[1][place.text] or ""))
+    return [_hit(place, row, score, rank) for rank, (score, row) in enumerate(scored, start=1)]
+
+
+def _score(row: Row) -> float:
+    score: float = 1.0 - row["_distance"] if "_distance" in row else row["_score"]
+    return score
+
+
+def _hit(place: Level, row: Row, score: float, rank: int) -> Hit:
     return Hit(
         video_id=row["video_id"],
         start_ms=0 if place.table == "videos" else row[place.start],
         end_ms=row[place.end],
         text=row[place.text] or "",
-        score=row["_score"] if similarity is None else similarity,
-        rank=0,
+        score=score,
+        rank=rank,
         chunk_index=row.get("chunk_index"),
-        similarity=similarity,
+        similarity=score if "_distance" in row else None,
     )

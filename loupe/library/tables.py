@@ -126,7 +126,7 @@ class Tables:
         self.dimensions: int = self._open["captions"].schema.field("vector").type.list_size
         self.schemas = all_tables(self.dimensions)
         for name, schema in self.schemas.items():
-            _check_schema(database, name, self._open[name].schema, schema)
+            check_schema(database, name, self._open[name].schema, schema, "index into a new database")
         self._held = lru_cache(HELD)(self._keys_at)
 
     def dataset(self, name: str) -> Any:
@@ -240,12 +240,13 @@ def create_table(database: str, name: str, schema: pa.Schema) -> None:
     patiently(connection.create_table)(name, schema=schema, exist_ok=True)
 
 
-def _check_schema(database: str, name: str, found: pa.Schema, wanted: pa.Schema) -> None:
+def check_schema(database: str, name: str, found: pa.Schema, wanted: pa.Schema, remedy: str) -> None:
+    """Raises LibraryError where a table does not have the columns that it should have."""
     if found.names != wanted.names or found.types != wanted.types:
         differing = {f.name for f in found} ^ {f.name for f in wanted} or {
             f.name for f, w in zip(found, wanted, strict=True) if f.type != w.type
         }
         raise LibraryError(
             f"{database} was written by another version of Loupe: table {name!r} differs in "
-            f"{', '.join(sorted(differing)) or 'the order of its columns'}; index into a new database"
+            f"{', '.join(sorted(differing)) or 'the order of its columns'}; {remedy}"
         )
