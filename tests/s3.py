@@ -26,6 +26,9 @@ from pathlib import Path
 FAULTS = ("slow_down", "reset", "lost", "timeout", "cut")
 """503 before the request is carried out; a reset before; a reset after; silence after; half of the answer."""
 
+PAGE = 100
+"""Keys that the server lists at once; on AWS they are 1,000."""
+
 SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
@@ -58,7 +61,8 @@ class S3:
 def serve() -> Iterator[str]:
     """Run moto in a process of its own; gives its endpoint."""
     command = [sys.executable, str(Path(__file__).resolve())]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    env = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE)}
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process.stdout.readline().strip()
         finally:
