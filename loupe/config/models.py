@@ -1,0 +1,174 @@
+"""The models of a config: where each runs, how fast, and at what price; and the roles that they may have."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from loupe.config.section import Section
+
+Role = Literal["captioner", "summarizer", "embedder", "reasoner", "vlm", "critic", "critic_vlm", "transcriber"]
+
+
+class Price(Section):
+    """US dollars for a million tokens, or for a minute of sound."""
+
+    prompt: float = Field(default=0.0, ge=0)
+    completion: float = Field(default=0.0, ge=0)
+    minute: float = Field(default=0.0, ge=0)
+    """For a minute of sound, where the model is the transcriber."""
+
+
+class Model(Section):
+    """What every model has, whatever its engine."""
+
+    price: Price = Price()
+
+
+class Serve(Section):
+    """How Ray Serve runs a model that has an engine here: one deployment, which grows with what is asked of it."""
+
+    replicas_min: int = Field(default=1, ge=0)
+    """0: nothing is held while nobody asks; the first question then waits for a replica to start."""
+    replicas_max: int = Field(default=1, ge=1)
+    ongoing: int = Field(default=8, ge=1)
+    """Requests at work in a replica that scaling aims for; a replica takes twice as many before they queue."""
+    queue: int = Field(default=1024, ge=1)
+    """Requests that may wait for a replica; those beyond are refused with status 429."""
+    cpus: float = Field(default=1, ge=0)
+    gpus: float = Field(default=0, ge=0)
+    accelerator_type: str | None = None
+    upscale_s: float = Field(default=5, ge=0)
+    """Seconds of too much work before a replica is added."""
+    downscale_s: float = Field(default=300, ge=0)
+    """Seconds of too little work before a replica is drained."""
+    drain_s: float = Field(default=120, ge=0)
+    """Seconds that a replica may take to finish its requests before it is ended."""
+
+    @model_validator(mode="after")
+    def _min_is_not_above_max(self) -> "Serve":
+        if self.replicas_min > self.replicas_max:
+            raise ValueError(f"replicas_min is {self.replicas_min} and replicas_max {self.replicas_max}")
+        return self
+
+
+class HereModel(Model):
+    """A model with an engine here, in a worker of a job or behind Ray Serve."""
+
+    serve: Serve = Serve()
+
+
+class LocalModel(HereModel):
+    """A Hugging Face model that runs in the worker's own process."""
+
+    engine: Literal["local"]
+    source: str
+    max_batch: int = Field(default=16, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+class OpenAIModel(Model):
+    """A model behind any OpenAI-compatible address."""
+
+    engine: Literal["openai"]
+    base_url: str
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: int = Field(default=32, ge=1)
+    timeout_s: float = Field(default=120, gt=0)
+    max_retries: int = Field(default=6, ge=0)
+    first_wait_s: float = Field(default=1.0, gt=0)
+    """Before the first retry, at most; it doubles with each."""
+    extra_body: dict[str, Any] = Field(default={})
+
+
+class VllmModel(HereModel):
+    """A model that vLLM runs on the cluster's GPU workers: through ray.data.llm in a job, ray.serve.llm when served."""
+
+    engine: Literal["vllm"]
+    source: str
+    replicas: int = Field(default=1, ge=1)
+    gpus: float = Field(default=1, ge=0)
+    accelerator_type: str | None = None
+    batch_size: int = Field(default=64, ge=1)
+    images_per_request: int = Field(default=1, ge=1)
+    engine_kwargs: dict[str, Any] = Field(default={})
+    """Arguments of vLLM's own engine: tensor_parallel_size, max_model_len, gpu_memory_utilization ..."""
+    env: dict[str, str] = Field(default={})
+
+    @model_validator(mode="after")
+    def _gpus_are_said_once(self) -> "VllmModel":
+        if self.serve.gpus or self.serve.accelerator_type:
+            raise ValueError("a vllm model says its GPUs in `gpus` and `accelerator_type`, not under `serve`")
+        return self
+
+
+class ScriptedModel(HereModel):
+    """No model: a rule that answers by code, for tests of everything around it."""
+
+    engine: Literal["scripted"]
+    source: str = "digest"
+
+
+class FieldsModel(HereModel):
+    """No model: summaries put together from the fields that captions name."""
+
+    engine: Literal["fields"]
+
+
+class EmbeddingModel(HereModel):
+    """A sentence-transformers model; `package:NAME` takes the one that an installed package carries."""
+
+    engine: Literal["sentence-transformers"]
+    source: str
+    device: str = "auto"
+    batch_size: int = Field(default=64, ge=1)
+    query_prefix: str = ""
+
+
+class HashingModel(HereModel):
+    """No model: words hashed into numbers, for tests of everything around an embedder."""
+
+    engine: Literal["hashing"]
+    source: str = "words"
+    dimensions: int = Field(default=64, ge=2)
+
+
+class WhisperModel(Model):
+    """A Hugging Face speech model of Whisper's architecture that runs in the worker's own process."""
+
+    engine: Literal["whisper"]
+    source: str
+    max_batch: int = Field(default=8, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    device: str = "auto"
+    dtype: str = "auto"
+    language: str | None = None
+    """As Whisper calls it ("en"); None lets the model find out. So it is in the next one."""
+
+
+class FasterWhisperModel(Model):
+    """A model of the package faster-whisper (pip install loupe[speech]) in the worker's own process."""
+
+    engine: Literal["faster-whisper"]
+    source: str
+    device: str = "auto"
+    compute_type: str = "default"
+    threads: int = Field(default=0, ge=0)
+    """0: as many as faster-whisper takes by itself."""
+    language: str | None = None
+
+
+EmbedderModel = EmbeddingModel | HashingModel
+ChatModel = LocalModel | OpenAIModel | VllmModel | ScriptedModel | FieldsModel
+OnlyHears = WhisperModel | FasterWhisperModel
+SpeechModel = OnlyHears | OpenAIModel | ScriptedModel
+"""What can be the transcriber."""
+AnyModel = Annotated[ChatModel | EmbedderModel | OnlyHears, Field(discriminator="engine")]
+
+OF_A_MODEL = {
+    "engine", "source", "model", "extra_body", "dtype", "engine_kwargs", "query_prefix", "dimensions", "compute_type",
+    "language",
+}  # fmt: skip
+"""What decides about a model's replies; the rest says where and how fast it runs, and what it costs."""
