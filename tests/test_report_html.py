@@ -369,7 +369,7 @@ def test_questions_are_filtered_sorted_and_opened(chromium: Tab, tmp_path: Path)
 def test_a_dark_scheme_is_light_on_dark(chromium: Tab, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(whole())
     light = "(colour) => Math.max(...colour.match(/\\d+/g).slice(0, 3).map(Number))"
-    ink = f"({light})(getComputedStyle(document.querySelector('svg .name')).fill)"
+    ink = f"({light})(getComputedStyle(document.querySelector('svg .value')).fill)"
     paper = f"({light})(getComputedStyle(document.querySelector('.card')).backgroundColor)"
     chromium.open(tmp_path / "report.html", 1280, scheme="dark")
     assert chromium.evaluate(paper) < 80 < 200 < chromium.evaluate(ink)

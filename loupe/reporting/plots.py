@@ -26,11 +26,10 @@ def intervals(groups: Sequence[tuple[str, Estimate]], overall: float) -> Html:
             tag(
                 "g",
                 tag("title", f"{name}: {each.mean:.3f} [{each.low:.3f}, {each.high:.3f}], {each.count} questions"),
-                tag("text", _cut(name), x=18, y=named, class_="name"),
+                tag("text", _cut(name), tag("tspan", f"of {each.count}", dx=8, class_="tick"), x=18, y=named),
                 tag("line", x1=x(each.low), x2=x(each.high), y1=y, y2=y, class_="whisker"),
                 tag("circle", cx=x(each.mean), cy=y, r=6, class_="dot"),
                 tag("text", hundredths(each.mean), x=426, y=y + 4, class_="value"),
-                tag("text", f"of {each.count}", x=426, y=named - 2, class_="tick"),
                 class_="row",
             )
         )
