@@ -65,7 +65,7 @@ check: $(READY)
 	$(PY) -m mypy
 
 bench: $(READY)
-	for name in decode index commit search answer; do echo "== $$name"; $(PY) -m bench.$$name || exit 1; done
+	for name in decode windows index commit search answer; do echo "== $$name"; $(PY) -m bench.$$name || exit 1; done
 
 cluster: $(READY)
 	$(PY) infra/local_cluster.py start
