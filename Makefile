@@ -1,5 +1,5 @@
 # Every target sets up what it needs by itself; a second run does only what is left.
-.PHONY: demo demo-jobs serve test test-vllm check bench cluster cluster-stop setup
+.PHONY: demo demo-jobs serve study test test-vllm check bench cluster cluster-stop setup
 SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
@@ -46,6 +46,10 @@ demo-jobs:
 CONFIG ?= infra/configs/demo.yaml
 serve: $(READY)
 	$(PY) infra/local_cluster.py run -- $(PY) -m serving --config $(CONFIG)
+
+# The curves of the study, by the models of a config; STUDY=--quick for the small one. What is finished is not done again.
+study: $(READY)
+	$(PY) infra/local_cluster.py run -- $(PY) jobs/study.py --config $(CONFIG) $(STUDY)
 
 test: $(READY)
 	$(PY) -m pytest -m 'not vllm and not ray' --numprocesses 2 --dist loadfile

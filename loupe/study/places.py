@@ -4,7 +4,6 @@ What decides about a thing is part of its folder's name, the weights of models a
 model, or the same one trained further, never takes what an earlier one has answered for its own.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from loupe import prompts
-from loupe.config import OF_A_MODEL, Config, Role, digest, resolve_source
+from loupe.config import OF_A_MODEL, Config, Role, digest
 from loupe.study.plan import Setting
+from loupe.weights import of_a_model
 
 INDEXING = ("captioner", "summarizer", "embedder", "transcriber")
-WHOLE_BYTES = 256 << 20
-"""Files of weights up to here are read whole; of larger ones size and time of change must do."""
 
 
 @dataclass(frozen=True)
@@ -62,28 +60,10 @@ def overrides(places: Places, setting: Setting) -> tuple[str, ...]:
 
 
 def models_of(config: Config, roles: Collection[str]) -> Mapping[str, Any]:
-    """The models of some roles: what the config says of them, and their weights where they lie here."""
-    models = {role: config.models[name] for role, name in sorted(config.roles.items()) if role in roles}
-    return {
-        role: (model.model_dump(mode="json", include=OF_A_MODEL), weights(getattr(model, "source", "")))
-        for role, model in models.items()
-    }
-
-
-def weights(source: str) -> list[tuple[str, str]]:
-    """The files of a model's folder, each with a hash of what is in it; nothing for one that is elsewhere."""
-    folder = Path(resolve_source(source)) if source else Path()
-    if not source or not folder.is_dir():
-        return []
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [(str(path.relative_to(folder)), _hash(path)) for path in files]
-
-
-def _hash(path: Path) -> str:
-    about = path.stat()
-    if about.st_size > WHOLE_BYTES:
-        return f"{about.st_size}@{about.st_mtime_ns}"
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The models of some roles, with their weights where they lie here. Raises ConfigError."""
+    names = {role: name for role, name in sorted(config.roles.items()) if role in roles}
+    told = {name: of_a_model(config.models[name], OF_A_MODEL) for name in sorted(set(names.values()))}
+    return {role: told[name] for role, name in names.items()}
 
 
 def _texts(config: Config) -> list[tuple[str, str]]:
