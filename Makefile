@@ -52,7 +52,7 @@ study: $(READY)
 	$(PY) infra/local_cluster.py run -- $(PY) jobs/study.py --config $(CONFIG) $(STUDY)
 
 test: $(READY)
-	$(PY) -m pytest -m 'not vllm and not ray' --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not vllm and not ray' --numprocesses 2 --dist worksteal
 	$(PY) -m pytest -m ray
 
 # vLLM on a CPU, in an environment of its own (5 GB): torchvision's CUDA parts are replaced by tests/vllm_cpu.
