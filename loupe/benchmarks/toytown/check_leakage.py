@@ -85,6 +85,24 @@ def features(question: Question, candidate: str) -> npt.NDArray[np.int64]:
     return np.array([zlib.crc32(name.encode()) % BUCKETS for name in names], np.int64)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A question's features, those of one candidate after those of the other."""
+
+    features: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    """How many of them each candidate has."""
+    starts: npt.NDArray[np.int64]
+    """Where those of each candidate begin."""
+
+
+def prepare(question: Question) -> Prepared:
+    """All that can be answered to a question, as features."""
+    rows = [features(question, candidate) for candidate in candidates(question)]
+    counts = np.array([len(row) for row in rows])
+    return Prepared(np.concatenate(rows), counts, np.cumsum(counts) - counts)
+
+
 class Guesser:
     """A logistic regression over candidates: the weights of each one's features added, then a softmax."""
 
@@ -94,31 +112,28 @@ class Guesser:
     def fit(self, questions: Sequence[Question], *, epochs: int = 8, rate: float = 0.05, seed: int = 0) -> None:
         """AdaGrad over the questions, one at a time."""
         rng = np.random.default_rng(seed)
-        prepared = [self._prepare(question) for question in questions]
+        prepared = [prepare(question) for question in questions]
+        rights = [candidates(question).index(question.answer or UNANSWERABLE) for question in questions]
         squares = np.full(BUCKETS, 1e-2)
         for _ in range(epochs):
             for index in rng.permutation(len(prepared)):
-                rows, right = prepared[index]
-                scores = self._scores(rows)
+                one = prepared[index]
+                scores = self._scores(one)
                 chance = np.exp(scores - scores.max())
                 chance /= chance.sum()
-                chance[right] -= 1
-                for row, error in zip(rows, chance, strict=True):
-                    step = error / len(row)
-                    np.add.at(squares, row, step * step)
-                    np.add.at(self.weights, row, -rate * step / np.sqrt(squares[row]))
+                chance[rights[index]] -= 1
+                steps = np.repeat(chance / one.counts, one.counts)
+                np.add.at(squares, one.features, steps * steps)
+                np.add.at(self.weights, one.features, -rate * steps / np.sqrt(squares[one.features]))
 
     def guess(self, question: Question) -> str:
         """The likeliest candidate."""
-        possible = candidates(question)
-        return possible[int(np.argmax(self._scores([features(question, one) for one in possible])))]
+        return candidates(question)[int(np.argmax(self._scores(prepare(question))))]
 
-    def _prepare(self, question: Question) -> tuple[list[npt.NDArray[np.int64]], int]:
-        possible = candidates(question)
-        return [features(question, one) for one in possible], possible.index(question.answer or UNANSWERABLE)
-
-    def _scores(self, rows: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
-        return np.array([self.weights[row].mean() * 10 for row in rows])
+    def _scores(self, one: Prepared) -> npt.NDArray[np.float64]:
+        """Ten times the mean weight of each candidate's features."""
+        scores: npt.NDArray[np.float64] = 10 * np.add.reduceat(self.weights[one.features], one.starts) / one.counts
+        return scores
 
 
 def leakage(settings: Settings) -> dict[str, float]:

@@ -22,12 +22,13 @@ VIDEO = {"preset": "veryfast", "crf": "27", "g": "48", "bf": "2", "threads": "1"
 def write_mp4(film: Film, path: Path) -> None:
     """Encode a film. The file appears whole, or not at all."""
     part = path.with_name(f".{path.name}.part")
+    voices = {voice: recorded(voice) for voice in VOICES}
     with av.open(str(part), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=FPS, options=VIDEO)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=RATE, layout="mono", options={"b": "40000", "flags": "+bitexact"})
         pictures = _pictures(film)
-        for second, samples in enumerate(soundtrack(film.lines, _voices(), film.duration_ms)):
+        for second, samples in enumerate(soundtrack(film.lines, voices, film.duration_ms)):
             for picture in islice(pictures, FPS):
                 container.mux(video.encode(picture))
             container.mux(audio.encode(_sound(samples, second * RATE)))
@@ -68,19 +69,16 @@ def _sound(samples: Samples, at: int) -> av.AudioFrame:
 
 
 @cache
-def _voices() -> dict[str, Samples]:
-    """Every voice's file, decoded."""
-    return {voice: recorded(voice) for voice in VOICES}
-
-
 def recorded(voice: str) -> Samples:
-    """A voice's file, decoded."""
+    """A voice's file, decoded once; nobody can write into it."""
     path = FOLDER / f"{voice}.ogg"
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
     with av.open(str(path)) as container:
         parts = [part.to_ndarray()[0] for frame in container.decode(audio=0) for part in resampler.resample(frame)]
     parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    return np.concatenate(parts)
+    samples = np.concatenate(parts)
+    samples.flags.writeable = False
+    return samples
 
 
 def _clock(ms: int) -> str:
