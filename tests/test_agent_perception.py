@@ -17,7 +17,7 @@ from loupe.agent.view import prompt_of
 from loupe.benchmarks.toytown.film import write_mp4
 from loupe.benchmarks.toytown.screenplay import Film as ToytownFilm
 from loupe.benchmarks.toytown.writing import write_film as write_toytown
-from loupe.engines.protocol import ChatRequest
+from loupe.engines.protocol import ChatRequest, UnavailableError
 from loupe.engines.scripted import ScriptedEngine
 from loupe.engines.scripted_speech import ScriptedTranscriber
 from loupe.engines.speech import RATE, Spoken
@@ -274,6 +274,28 @@ async def test_words_are_purged_with_the_sound_that_they_stand_for(spoken: tuple
     last = cast.prompts("vlm")[2]
     assert "[sound of film 1 from 0.0 to 30.0 seconds (all of it): not shown any more." in last
     assert "‹speaks›" not in last
+
+
+async def test_a_window_that_was_listened_to_is_transcribed_once_for_all_questions(
+    spoken: tuple[str, ToytownFilm],
+) -> None:
+    asked: list[int] = []
+
+    def hears(sound: np.ndarray) -> list[Spoken]:
+        asked.append(len(sound))
+        if len(asked) == 1:
+            raise UnavailableError("the ears are not up yet")
+        return [Spoken(0, 500, "somebody speaks")]
+
+    root, drawn = spoken
+    listener = [listen(0, 30), answer("A", **SURE)]
+    cast = Cast(None, vlm=[listen(0, 30), *listener, *listener], transcriber=ScriptedTranscriber(hears), root=root)
+    traces = [await cast.play(question(question_id=name), "active_perception") for name in ("q1", "q2", "q3")]
+    assert [trace.status for trace in traces] == ["failed", "answered", "answered"]  # what failed is not kept
+    assert len(asked) == 1 + len(drawn.lines)
+    assert [[call.role for call in trace.turns[0].calls] for trace in traces] == [["transcriber"], ["transcriber"], []]
+    words = [re.findall(r"<heard>\n(.*?)\n</heard>", told, re.DOTALL) for told in cast.prompts("vlm")]
+    assert words[2] == words[4] != []
 
 
 @pytest.mark.parametrize(

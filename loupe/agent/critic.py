@@ -62,7 +62,7 @@ async def review(scene: Scene, claim: Claim) -> VerdictRecord:
         answer_before=claim.answered.answer,
         confidence_before=claim.confidence,
         media=media,
-        calls=scene.take_calls(),
+        calls=scene.models.take_calls(),
         error=problem,
     )
 
@@ -178,4 +178,4 @@ async def _say(scene: Scene, messages: tuple[Message, ...], kind: type[T]) -> As
             raise ParseError.of(f"a {kind.__name__.lower()}", reply, error) from error
 
     request = ChatRequest(messages, schema=kind.json_schema(), max_tokens=scene.settings.verdict_tokens)
-    return await scene.ask("critic", request, parse)
+    return await scene.models.ask("critic", request, parse)

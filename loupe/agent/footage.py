@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, Protocol
 from loupe.config import Index, digest
 from loupe.engines.speech import RATE
 from loupe.library import StoredFrame
-from loupe.media import Sound, cut_audio, encode_jpeg, probe, sample_frames
+from loupe.media import cut_audio, encode_jpeg, probe, sample_frames
+from loupe.sound import Sound
 from loupe.storage import BLOCK, CACHED, ObjectChanged, is_s3, open_seekable, stat
 
 
@@ -27,6 +28,59 @@ class FilmFile:
     fps: float
     """0 where the container does not say."""
     has_audio: bool
+
+
+def _nothing() -> None:
+    """What most things need when they go."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    value: Any
+    size: int
+    close: Callable[[], object]
+
+
+class Held:
+    """Values by key, so many bytes of them at most; the least recently used go first, and are closed as they go."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._lock = Lock()
+        self.bytes = 0
+        """Of all that is held."""
+
+    def get(self, key: Hashable) -> Any:
+        """A value, which stays; None where it is not held."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept:
+                self._kept.move_to_end(key)
+            return kept.value if kept else None
+
+    def take(self, key: Hashable) -> Any:
+        """A value, which is the caller's from now on; None where it is not held."""
+        with self._lock:
+            kept = self._remove(key)
+            return kept.value if kept else None
+
+    def put(self, key: Hashable, value: Any, size: int, close: Callable[[], object] = _nothing) -> None:
+        """Hold a value that counts for so many bytes; `close` is called once it is given up."""
+        with self._lock:
+            gone = [self._remove(key)]
+            self._kept[key] = _Kept(value, size, close)
+            self.bytes += size
+            while self.bytes > self._most:
+                gone.append(self._remove(next(iter(self._kept))))
+        for kept in gone:
+            if kept:
+                kept.close()
+
+    def _remove(self, key: Hashable) -> _Kept | None:
+        kept = self._kept.pop(key, None)
+        self.bytes -= kept.size if kept else 0
+        return kept
 
 
 class Footage(Protocol):
@@ -48,13 +102,13 @@ class Footage(Protocol):
 class DecodedFootage:
     """Frames and sound decoded from files, read by ranges where they are on S3.
 
-    Objects on S3 that were read stay open, and what was decoded is kept: all together at most so many bytes, the least
-    recently used going first. What comes of a file that was replaced is never mixed with what the former one gave.
+    Objects on S3 that were read stay open, and what was decoded is kept, as long as there is room. What comes of a
+    file that was replaced is never mixed with what the former one gave.
     """
 
-    def __init__(self, index: Index, held_bytes: int) -> None:
+    def __init__(self, index: Index, held: Held) -> None:
         self._index = index
-        self._held = Held(held_bytes)
+        self._held = held
 
     def frames(self, file: FilmFile, times_ms: Sequence[int]) -> list[StoredFrame]:
         """See Footage. Raises MediaError, StorageError."""
@@ -118,56 +172,3 @@ def _opened(file: FilmFile) -> BinaryIO:
     if (entry.etag, entry.size) != (file.etag, file.size):
         raise ObjectChanged(f"{file.uri} was replaced since it was first read.")
     return open_seekable(file.uri)
-
-
-def _nothing() -> None:
-    """What most things need when they go."""
-
-
-@dataclass(frozen=True)
-class _Kept:
-    value: Any
-    size: int
-    close: Callable[[], object]
-
-
-class Held:
-    """Values by key, so many bytes of them at most; the least recently used go first, and are closed as they go."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
-        self._lock = Lock()
-        self.bytes = 0
-        """Of all that is held."""
-
-    def get(self, key: Hashable) -> Any:
-        """A value, which stays; None where it is not held."""
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept:
-                self._kept.move_to_end(key)
-            return kept.value if kept else None
-
-    def take(self, key: Hashable) -> Any:
-        """A value, which is the caller's from now on; None where it is not held."""
-        with self._lock:
-            kept = self._remove(key)
-            return kept.value if kept else None
-
-    def put(self, key: Hashable, value: Any, size: int, close: Callable[[], object] = _nothing) -> None:
-        """Hold a value that counts for so many bytes; `close` is called once it is given up."""
-        with self._lock:
-            gone = [self._remove(key)]
-            self._kept[key] = _Kept(value, size, close)
-            self.bytes += size
-            while self.bytes > self._most:
-                gone.append(self._remove(next(iter(self._kept))))
-        for kept in gone:
-            if kept:
-                kept.close()
-
-    def _remove(self, key: Hashable) -> _Kept | None:
-        kept = self._kept.pop(key, None)
-        self.bytes -= kept.size if kept else 0
-        return kept

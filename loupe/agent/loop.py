@@ -61,7 +61,7 @@ class Rollout:
         duration_ms = sum(film.duration_ms for film in self.scene.films)
         self.steps_left = max(1, self.policy.allowance(self.scene.settings, self.round, duration_ms) - taken)
         self.limit = None
-        if self.policy.acts and (reached := self.scene.limit() or ("actions" if self.steps_left == 1 else None)):
+        if self.policy.acts and (reached := self.scene.models.limit() or ("actions" if self.steps_left == 1 else None)):
             self.steps_left, self.limit = 1, reached
         return self.policy.form.steps(self.scene, taken + 1, self.steps_left)
 
@@ -84,7 +84,7 @@ async def rollout(desk: Desk, policy: Policy, question: Question) -> Trace:
     began, date = desk.clock(), datetime.now(UTC)
     try:
         scene = await open_scene(desk, question, policy.limits)
-        opening = scene.shown(await policy.opening(scene))
+        opening = scene.media.by_reference(await policy.opening(scene))
     except (UnknownFilm, ToolError) as error:  # no such film, or one that the policy cannot even begin with
         return failed(desk, policy, question, str(error), date)
     run = Rollout(scene, policy)
@@ -114,12 +114,12 @@ async def take_turn(run: Rollout) -> None:
     """Ask for a turn, do what it says, and record it."""
     scene, tools = run.scene, run.tools()
     prompt = view.prompt(run.opening, run.turns, view.settings_of(scene.settings.shown))
-    request = run.policy.form.request(scene, scene.real(prompt), tools)
-    scene.forget_all_but(standing(run))
+    request = run.policy.form.request(scene, scene.media.real(prompt), tools)
+    scene.media.forget_all_but(standing(run))
     unparsed = trailing([not turn.parsed for turn in run.turns])
     temperature = max(scene.settings.temperature, TEMPERATURES[unparsed])
     try:
-        reply = await scene.chat(run.policy.role, replace(request, temperature=temperature))
+        reply = await scene.models.chat(run.policy.role, replace(request, temperature=temperature))
     except EngineError as error:
         give_up(run, None, error)
         return
@@ -153,7 +153,7 @@ async def act(run: Rollout, turn: Turn) -> None:
 
 def add(run: Rollout, turn: Turn | None, observation: Observation, *, is_error: bool) -> None:
     """Put a turn on record: its own call is the first since the last one, the others are its tool's."""
-    call, *calls = run.scene.take_calls()
+    call, *calls = run.scene.models.take_calls()
     said = {} if turn is None else {name: getattr(turn, name) for name in ("observation", "thought", "confidence")}
     run.turns.append(
         TurnRecord(
@@ -203,7 +203,7 @@ async def settle(run: Rollout, answered: Answered, confidence: float | None) -> 
     """End with an answer, or go on where the critic sends it back."""
     run.answered, run.confidence = answered, confidence
     scene, review = run.scene, run.policy.review
-    if review and scene.limit() is None and critic.wanted(scene.settings.critic, confidence, len(run.verdicts)):
+    if review and scene.models.limit() is None and critic.wanted(scene.settings.critic, confidence, len(run.verdicts)):
         verdict = await review(scene, Claim(answered, confidence, run.round, tuple(run.turns)))
         run.verdicts.append(verdict)
         if verdict.sent_back:

@@ -77,7 +77,7 @@ async def look(scene: Scene, role: Role, film: Film, question: str, frames: Sequ
         context=context,
         max_tokens=scene.settings.ask_tokens,
     )
-    asked = await scene.ask(role, request, parse_answer)
+    asked = await scene.models.ask(role, request, parse_answer)
     if asked.value is None:
         raise ToolError("The vision model said nothing that could be read. Ask a simpler question, or fewer frames.")
     return asked.value
