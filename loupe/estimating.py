@@ -16,6 +16,8 @@ PIXELS_PER_TOKEN = 32 * 32
 CHARACTERS_PER_TOKEN = 4
 CAPTION_TOKENS = 120
 SUMMARY_TOKENS = 150
+SECONDS_A_REQUEST = 10
+"""Of film, about, whose speech a transcriber is given at a time."""
 READERS = 16
 """Headers read at a time: a header is a few ranged reads, most of the time spent waiting."""
 
@@ -26,6 +28,8 @@ class Header:
 
     seconds: float
     pixels: int
+    listens: bool
+    """It has sound and no subtitles."""
 
 
 def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
@@ -40,6 +44,7 @@ def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
     image_tokens = sum(math.ceil(h.seconds * index.fps) * h.pixels / PIXELS_PER_TOKEN for h in headers)
     captions = Usage(prompt_tokens=round(frames * prompt + image_tokens), completion_tokens=frames * CAPTION_TOKENS)
     summaries = Usage(prompt_tokens=frames * CAPTION_TOKENS, completion_tokens=chunks * SUMMARY_TOKENS)
+    sound = sum(header.seconds for header in headers if header.listens) if settings.transcriber else 0.0
     return {
         "films_to_index": len(plan.pending),
         "films_finished": len(plan.finished),
@@ -50,10 +55,16 @@ def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
         "frames": frames,
         "prompt_tokens_at_most": captions.prompt_tokens + summaries.prompt_tokens,
         "completion_tokens_at_most": captions.completion_tokens + summaries.completion_tokens,
+        "seconds_of_sound_at_most": round(sound),
+        "transcriber_requests_about": math.ceil(sound / SECONDS_A_REQUEST),
         "cost_usd_at_most": round(
-            settings.config.cost(captions, "captioner") + settings.config.cost(summaries, "summarizer"), 2
+            settings.config.cost(captions, "captioner")
+            + settings.config.cost(summaries, "summarizer")
+            + settings.config.cost_of_sound(sound),
+            2,
         ),
-        "assumed": f"{PIXELS_PER_TOKEN} pixels a token, {CAPTION_TOKENS} tokens a caption, no caption shared",
+        "assumed": f"{PIXELS_PER_TOKEN} pixels a token, {CAPTION_TOKENS} tokens a caption, no caption shared, "
+        f"speech all the time, a request to the transcriber every {SECONDS_A_REQUEST} s of it",
     }
 
 
@@ -65,4 +76,5 @@ def read_header(film: Film, settings: Settings) -> Header | None:
     except (MediaError, storage.StorageError):
         return None
     shrink = min(1.0, settings.config.index.long_side / max(info.width, info.height))
-    return Header(info.duration_ms / 1000, round(info.width * shrink) * round(info.height * shrink))
+    listens = info.has_audio and not film.sidecars and not info.subtitle_tracks
+    return Header(info.duration_ms / 1000, round(info.width * shrink) * round(info.height * shrink), listens)

@@ -25,6 +25,8 @@ class Progress:
         self.spans: defaultdict[str, list[Span]] = defaultdict(list)
         self.failures: Counter[str] = Counter()
         self.usage: defaultdict[Role, Usage] = defaultdict(Usage)
+        self.heard_seconds = 0.0
+        """Of sound that the transcriber was given."""
         self.bytes_done = 0.0
         self.began = time.time()
         self._started = time.monotonic()
@@ -61,7 +63,9 @@ class Progress:
                 captions=(len(chunk.captions) - shared) * chunk.captions_are_new,
                 shared_captions=shared * chunk.captions_are_new,
                 requests=chunk.requests,
+                heard_requests=chunk.heard_requests,
             )
+            self.heard_seconds += chunk.heard_seconds
 
     def add_films(self, films: Iterable[Finished]) -> None:
         """Count films that came out of the finishing stage."""
@@ -107,9 +111,17 @@ class Progress:
             "shared_captions": self.counts["shared_captions"],
             "captions_per_second": round(self.counts["captions"] / self.seconds, 2),
             "requests": self.counts["requests"],
+            "transcriber": {
+                "requests": self.counts["heard_requests"],
+                "seconds_of_sound": round(self.heard_seconds, 1),
+            },
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
-            "cost_usd": round(sum(config.cost(usage, role) for role, usage in self.usage.items()), 4),
+            "cost_usd": round(
+                sum(config.cost(usage, role) for role, usage in self.usage.items())
+                + config.cost_of_sound(self.heard_seconds),
+                4,
+            ),
             "stages": {stage: self._times(spans) for stage, spans in self.spans.items()},
             "failures": dict(self.failures),
         }

@@ -1,12 +1,15 @@
 """The index job hears films that have no subtitles: each line once, where it is said, and not again without need."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
+from jobs import index_library
 from loupe.benchmarks.toytown.film import recorded
 from loupe.benchmarks.toytown.sound import soundtrack
 from loupe.benchmarks.toytown.speech import RATE, VOICES, Line, duration_ms
@@ -15,7 +18,7 @@ from loupe.library import Library
 from tests.films.clicking import write_clicking_film
 from tests.in_process import index
 from tests.index_run import config
-from tests.index_scene import film, rows, versions
+from tests.index_scene import film, report, rows, versions
 from tests.openai_server import OpenAIServer
 
 SECONDS = 28
@@ -139,6 +142,43 @@ def test_a_transcriber_that_is_down_leaves_the_chunk_for_the_next_run(films, ser
     assert index(asked) == 0
     assert len(heard(asked)) == 1
     assert rows(asked.index.database)["failures"] == []
+
+
+def test_damaged_sound_is_a_reason_that_stays_and_the_rest_is_heard(films, server):
+    path = speaking_film(films / "film.mp4", *SAID, LATER)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        for packet in container.demux(audio=0):
+            if packet.pts is not None and 14 <= packet.pts * packet.time_base <= 16:
+                data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    path.write_bytes(data)
+    asked = hearing(films, server)
+    assert index(asked) == 1
+    (reason,) = rows(asked.index.database)["failures"]
+    assert (reason["chunk_index"], reason["stage"], reason["class"]) == (1, "transcribe", "MediaError:damaged")
+    assert "packets of sound could not be decoded, from 14" in reason["message"]
+    assert len(heard(asked)) == 3
+    longer = asked.model_copy(update={"index": asked.index.model_copy(update={"summary_tokens": 300})})
+    index(longer)
+    assert rows(asked.index.database)["failures"] == [reason]
+
+
+def test_what_was_listened_to_is_reported_and_planned(films, server, capsys):
+    speaking_film(films / "film.mp4", *SAID, LATER)
+    speaking_film(films / "written.mp4", *SAID)
+    (films / "written.srt").write_text("1\n00:00:02,000 --> 00:00:03,000\nWritten by hand.\n")
+    asked = hearing(films, server, price={"minute": 6.0})
+    assert index_library.print_plan(asked) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["seconds_of_sound_at_most"] == SECONDS
+    assert plan["transcriber_requests_about"] == 3
+    assert plan["cost_usd_at_most"] == pytest.approx(SECONDS * 0.1)
+    assert index(asked) == 0
+    told = report(asked.index.database)
+    seconds = told["transcriber"]["seconds_of_sound"]
+    assert told["transcriber"]["requests"] == len(server.bodies) == 3
+    assert 2 < seconds < SECONDS / 2
+    assert told["cost_usd"] == pytest.approx(seconds * 0.1, abs=0.01)
 
 
 def test_sound_in_an_unknown_codec_is_a_reason_and_costs_a_replaced_film_nothing(films, server):

@@ -50,6 +50,20 @@ def test_a_copy_has_the_same_lineages_and_another_tensor_others(tmp_path: Path, 
     assert after[1] != before[1]
 
 
+def test_answers_are_told_apart_by_weights_too(tmp_path: Path) -> None:
+    def decides(source: Path) -> dict[str, Any]:
+        models = {**SCRIPTED["models"], "local": {"engine": "local", "source": str(source)}}
+        return Config.model_validate(
+            {**SCRIPTED, "models": models, "roles": {**SCRIPTED["roles"], "reasoner": "local"}}
+        ).of_an_answer()
+
+    model = folder(tmp_path / "a", 1)
+    copy = Path(shutil.copytree(model, tmp_path / "b"))
+    assert decides(copy) == decides(model)
+    other = folder(tmp_path / "c", 1, **{"layer.0": np.zeros(1 << 18, np.uint8)})
+    assert decides(other) != decides(model)
+
+
 def test_another_tokenizer_is_another_model(tmp_path: Path) -> None:
     model = folder(tmp_path / "a", 1)
     before = lineages(model)
