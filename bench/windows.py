@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 import av
+import boto3
 import numpy as np
 import tyro
 
@@ -188,12 +189,19 @@ def report(what: str, told: list[Seconds]) -> None:
 
 @contextmanager
 def bucket() -> Iterator[S3]:
-    """An S3 server with a bucket that anybody may read; the environment leads to it."""
+    """An S3 server with a bucket; the environment leads to it."""
     with serve() as endpoint:
         make_bucket(endpoint, "films")
         s3 = S3(endpoint, "films")
         os.environ.update(s3.env | {"LOUPE_S3_TIMEOUT_S": "300"})  # the film is put there in one request
         yield s3
+
+
+def signed(bucket: str, key: str) -> str:
+    """An address at which FFmpeg may read an object."""
+    asked = {"Bucket": bucket, "Key": key}
+    address: str = boto3.client("s3").generate_presigned_url("get_object", Params=asked)
+    return address
 
 
 def main() -> None:
@@ -207,7 +215,7 @@ def main() -> None:
         storage.write_bytes(on_s3, film.read_bytes())
         for where, uri, address in (
             ("folder", str(film), str(film)),
-            ("S3", on_s3, f"{s3.endpoint}/{s3.bucket}/{film.name}"),
+            ("S3", on_s3, signed(s3.bucket, film.name)),
         ):
             file, _ = film_file(uri)
             frames = [measure(our_frames, plain_frames, file, address, list.__eq__, each) for each in windows]
