@@ -1,7 +1,7 @@
 """Which frames share a caption: judged on pictures that went through H.264 and JPEG, as frames of the index do."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,11 @@ FPS = 10
 def filmed(folder: Path, *pictures: np.ndarray, crf: int = 28, grain: float = 0) -> list[np.ndarray]:
     """Frames, one a second, of a film that shows each picture for SECONDS."""
     draws = np.random.default_rng(0)
-    frames = [
-        np.clip(picture + draws.normal(0, grain, (*picture.shape[:2], 1)), 0, 255).astype(np.uint8)
-        for picture in pictures
-        for _ in range(SECONDS * FPS)
-    ]
+
+    def grained(picture: np.ndarray) -> np.ndarray:
+        return np.clip(picture + draws.normal(0, grain, (*picture.shape[:2], 1)), 0, 255).astype(np.uint8)
+
+    frames = [grained(picture) if grain else picture for picture in pictures for _ in range(SECONDS * FPS)]
     path = write_film(folder / "film.mp4", frames, fps=FPS, options={"crf": str(crf), "preset": "medium", "g": "250"})
     times = range(0, 1_000 * SECONDS * len(pictures), 1_000)
     return [decode_jpeg(encode_jpeg(sampled.rgb)) for sampled in sample_frames(path, times)]
@@ -87,8 +87,8 @@ def toytown(count: int) -> list[Still]:
     """Stills without rain and snow, which move by themselves, and with at least one person in full light."""
     draws = np.random.default_rng(77)
     stills = (random_still(draws) for _ in range(1_000))
-    good = [s for s in stills if s.actors and s.fade == 1 and s.weather not in ("rain", "snow")]
-    return good[:count]
+    good = (s for s in stills if s.actors and s.fade == 1 and s.weather not in ("rain", "snow"))
+    return list(islice(good, count))
 
 
 @pytest.mark.parametrize("still", toytown(8), ids=lambda still: f"{still.place} {still.weather}")
