@@ -2,20 +2,18 @@
 
 from loupe.agent.scene import Heard, Scene
 from loupe.agent.tool import Observation
-from loupe.agent.tools.windows import at_most, gone, seconds, window
+from loupe.agent.tools.windows import seconds, window
 from loupe.untrusted import as_data
 
 
 async def listen(scene: Scene, start: float, end: float, film: int = 1) -> Observation:
     """Listen to what is said and heard from start to end."""
-    where = scene.film(film)
-    start_ms, end_ms = window(where, start, end)
-    at_most(start_ms, end_ms, scene.limits.listen_s, "listened to")
-    heard = await scene.listen(where, start_ms, end_ms)
-    told = {"film": film, "start": seconds(start_ms), "end": seconds(end_ms), "heard": words(scene, heard)}
+    asked = window(scene, film, start, end)
+    asked.at_most(scene.limits.listen_s, "listened to")
+    heard = await scene.listen(asked.film, asked.start_ms, asked.end_ms)
     return Observation(
-        scene.prompt("listened", **told),
-        brief=gone(scene, "sound", film, start_ms, end_ms),
+        scene.prompt("listened", heard=words(scene, heard), **asked.told),
+        brief=asked.gone("sound"),
         sound=heard.sound,
         percept=True,
     )
