@@ -134,9 +134,10 @@ NEW = (
 )
 
 
-def golden(tmp_path: Path) -> dict:
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The tables of a run that nothing disturbed."""
-    database = str(tmp_path / "golden")
+    database = str(tmp_path_factory.mktemp("golden") / "database")
     Library.open(database, DIMENSIONS, create=True).commit(batch(database, *NEW, OLD[2]))
     return stored(database)
 
@@ -169,7 +170,7 @@ WHOLE = {scene.caption_lineage: (len(scene.times), len(scene.times), len(scene.l
 
 @pytest.mark.parametrize("step", range(11))
 def test_a_run_that_dies_at_any_boundary_is_finished_by_the_next(
-    step: int, library: Library, database: str, tmp_path: Path
+    step: int, library: Library, database: str, golden: dict
 ):
     library.commit(batch(database, *OLD))
     try:
@@ -186,7 +187,7 @@ def test_a_run_that_dies_at_any_boundary_is_finished_by_the_next(
 
     again = batch(database, *NEW) if hidden else new_batch(database)
     Library.open(database).commit(again)
-    assert stored(database) == golden(tmp_path)
+    assert stored(database) == golden
 
 
 KILLED = """

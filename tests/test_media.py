@@ -124,7 +124,7 @@ CASES = [
 ]
 PATTERNS = {
     "every second": list(range(0, 14_000, 1_000)),
-    "every frame and more": list(range(0, 12_100, 20)),
+    "every frame and more": [*range(0, 2_000, 20), *range(2_000, 12_100, 40)],
     "odd times": list(range(137, 13_000, 333)),
     "far apart": [100, 11_000, 11_500],
     "one late": [9_000],
@@ -276,9 +276,9 @@ def test_colours_are_those_of_the_film(tmp_path, decoder, space, value_range):
 
 
 def test_8k_is_sampled_small(tmp_path):
-    frames = [np.full((4320, 7680, 3), 50 * n, np.uint8) for n in range(4)]
+    frames = [np.full((4320, 7680, 3), 100 * n, np.uint8) for n in range(2)]
     path = write_film(tmp_path / "8k.mp4", frames, fps=2, options={"preset": "ultrafast", "g": "2", "crf": "40"})
-    assert [s.rgb.shape for s in sample_frames(path, [0, 1_500])] == [(288, 512, 3)] * 2
+    assert [s.rgb.shape for s in sample_frames(path, [0, 500])] == [(288, 512, 3)] * 2
 
 
 # Damage
