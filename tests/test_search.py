@@ -1,5 +1,6 @@
 """Search over frames, chunks, transcripts and films: by meaning, by words, by both."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ def database(tmp_path: Path) -> str:
     return str(tmp_path / "database")
 
 
-@pytest.fixture
-def library(database: str) -> Library:
-    """Two films of three chunks; the cat is in a.mp4 at 0 and 3 s, and in it's.mp4 at 6 s."""
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two films of three chunks; the cat is in a.mp4 at 0 and 3 s, and in it's.mp4 at 6 s. Before its upkeep, and
+    after it: `fresh` and `optimized`."""
+    folder = tmp_path_factory.mktemp("libraries")
+    database = str(folder / "fresh")
     library = Library.open(database, DIMENSIONS, create=True)
     library.commit(
         batch(
@@ -46,7 +50,16 @@ def library(database: str) -> Library:
             {"video_id": "it's.mp4", "status": "indexing", "summary": "an egg", "vector": vector_of("egg")},
         ]
     )
-    return library
+    shutil.copytree(database, folder / "optimized")
+    Library.open(str(folder / "optimized")).optimize()
+    return folder
+
+
+@pytest.fixture
+def library(built: Path, database: str) -> Library:
+    """The library before its upkeep, to be changed."""
+    shutil.copytree(built / "fresh", database)
+    return Library.open(database)
 
 
 def times(hits: list[Hit]) -> list[tuple[str, int]]:
@@ -57,11 +70,9 @@ CATS = [("a.mp4", 0), ("a.mp4", 3000), ("it's.mp4", 6000)]
 
 
 @pytest.fixture(params=["fresh", "optimized"])
-def either(request: pytest.FixtureRequest, library: Library) -> Library:
-    """The library before and after its upkeep."""
-    if request.param == "optimized":
-        library.optimize()
-    return library
+def either(request: pytest.FixtureRequest, built: Path) -> Library:
+    """The library before and after its upkeep, to be read."""
+    return Library.open(str(built / request.param))
 
 
 @pytest.mark.parametrize("mode", ["vector", "text", "hybrid"])

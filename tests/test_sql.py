@@ -1,5 +1,6 @@
 """SQL over the tables, as the command and as a connection."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,13 +18,18 @@ from tests.results_scene import frame, letter, trace, turn, write_run
 from tests.s3 import S3
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    database = str(tmp_path / "it's a database")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> str:
+    database = str(tmp_path_factory.mktemp("library") / "database")
     library = Library.open(database, DIMENSIONS, create=True)
     library.commit(batch(database, Scene("a.mp4", 0, lines=("hello",)), Scene("a.mp4", 1)))
     library.put_videos([{"video_id": "a.mp4", "status": "complete", "duration_ms": 6000}])
     return database
+
+
+@pytest.fixture
+def database(built: str, tmp_path: Path) -> str:
+    return shutil.copytree(built, str(tmp_path / "it's a database"))
 
 
 @pytest.fixture
