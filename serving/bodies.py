@@ -54,11 +54,25 @@ class ImagePart(Body):
     image_url: ImageURL
 
 
+class InputAudio(Body):
+    """A sound as base64. Only the format wav is answered."""
+
+    data: str
+    format: str
+
+
+class AudioPart(Body):
+    """A sound in a message, for a model that hears."""
+
+    type: Literal["input_audio"]
+    input_audio: InputAudio
+
+
 class ChatMessage(Body):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: String | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+    content: String | list[Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="type")]]
     name: str | None = None
 
 

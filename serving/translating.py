@@ -4,6 +4,7 @@ import base64
 import binascii
 import io
 import json
+import wave
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -13,9 +14,19 @@ from loupe.embedding import Vectors
 from loupe.engines.protocol import ChatRequest, Reply
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
-from schemas.messages import Image, Message, Part, Text
+from schemas.messages import Audio, Image, Message, Part, Text
 
-from serving.bodies import ChatBody, ChatMessage, EmbeddingBody, ImagePart, ObjectFormat, SchemaFormat
+from serving.bodies import (
+    AudioPart,
+    ChatBody,
+    ChatMessage,
+    EmbeddingBody,
+    ImagePart,
+    InputAudio,
+    ObjectFormat,
+    SchemaFormat,
+    TextPart,
+)
 from serving.errors import ApiError, bad_request
 
 JPEG_URL = "data:image/jpeg;base64,"
@@ -31,8 +42,14 @@ def chat_request(body: ChatBody, limits: Serving, session: str = "") -> ChatRequ
     images = sum(isinstance(part, ImagePart) for message in body.messages for part in _parts(message))
     if images > limits.images:
         raise bad_request(f"the request has {images} images, and {limits.images} are the most", "messages")
+    messages = tuple(_message(message, limits.pixels) for message in body.messages)
+    heard = sum(seconds(part) for message in messages for part in message.parts() if isinstance(part, Audio))
+    if heard > limits.sound_seconds:
+        raise bad_request(
+            f"the request has {heard:.1f} seconds of sound, and {limits.sound_seconds:g} are the most", "messages"
+        )
     return ChatRequest(
-        messages=tuple(_message(message, limits.pixels) for message in body.messages),
+        messages=messages,
         schema=_schema(body),
         max_tokens=body.max_completion_tokens or body.max_tokens or 512,
         temperature=body.temperature,
@@ -49,11 +66,17 @@ def _message(message: ChatMessage, pixels: int) -> Message:
     role = "system" if message.role == "developer" else message.role
     if isinstance(message.content, str):
         return Message(role=role, content=message.content)
-    parts: list[Part] = [
-        read_image(part.image_url.url, pixels) if isinstance(part, ImagePart) else Text(text=part.text)
-        for part in message.content
-    ]
-    return Message(role=role, content=tuple(parts))
+    return Message(role=role, content=tuple(_part(part, pixels) for part in message.content))
+
+
+def _part(part: TextPart | ImagePart | AudioPart, pixels: int) -> Part:
+    match part:
+        case TextPart():
+            return Text(text=part.text)
+        case ImagePart():
+            return read_image(part.image_url.url, pixels)
+        case AudioPart():
+            return read_sound(part.input_audio)
 
 
 def read_image(url: str, pixels: int) -> Image:
@@ -74,6 +97,28 @@ def read_image(url: str, pixels: int) -> Image:
     if width * height > pixels:
         raise bad_request(f"an image has {width} x {height} pixels, and {pixels} are the most", "messages")
     return Image(jpeg=jpeg, key=sha256(jpeg).hexdigest()[:32])
+
+
+def read_sound(sent: InputAudio) -> Audio:
+    """The sound in base64. Its key is a digest of it. Raises ApiError for what is no WAV file."""
+    if sent.format != "wav":
+        raise bad_request(f"a sound is sent as a WAV file, format wav, not {sent.format[:20]!r}", "messages")
+    try:
+        sound = base64.b64decode(sent.data, validate=True)
+        audio = Audio(wav=sound, key=sha256(sound).hexdigest()[:32])
+        seconds(audio)
+    except binascii.Error as error:
+        raise bad_request(f"a sound is not base64: {error}", "messages") from error
+    except (wave.Error, EOFError, ZeroDivisionError) as error:
+        raise bad_request("a sound is not a WAV file that can be read", "messages") from error
+    return audio
+
+
+def seconds(audio: Audio) -> float:
+    """How long a sound lasts. Raises wave.Error, EOFError, ZeroDivisionError."""
+    with wave.open(io.BytesIO(audio.wav)) as file:
+        length: float = file.getnframes() / file.getframerate()
+    return length
 
 
 def _schema(body: ChatBody) -> Json | None:

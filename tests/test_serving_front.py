@@ -19,7 +19,9 @@ from loupe.embedding import HashingEmbedder, Vectors
 from loupe.engines.openai import OpenAIEngine
 from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError
 from loupe.engines.scripted import ScriptedEngine, digest
-from schemas.messages import Image, Message, Text, Usage
+from loupe.engines.speech import RATE
+from loupe.engines.waves import wav
+from schemas.messages import Audio, Image, Message, Text, Usage
 from serving.errors import ApiError
 from serving.guarding import check_caller
 from tests.serving_front import client, front, post, voices
@@ -39,6 +41,15 @@ def shown(*urls: str) -> list[Any]:
     return [{"role": "user", "content": [{"type": "text", "text": "look"}, *pictures]}]
 
 
+def played(*sounds: bytes, form: str = "wav") -> list[Any]:
+    told = [{"data": base64.b64encode(sound).decode(), "format": form} for sound in sounds]
+    parts = [{"type": "input_audio", "input_audio": each} for each in told]
+    return [{"role": "user", "content": [{"type": "text", "text": "listen"}, *parts]}]
+
+
+SECOND = wav(np.zeros(RATE, np.float32))
+
+
 class Words:
     """An embedder as the front wants one."""
 
@@ -49,7 +60,8 @@ class Words:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A front with the scripted rule `digest` and an embedder."""
-    with front(voices(embedder=Words()), images=2, pixels=48 * 32, body_bytes=100_000) as address:
+    limits = {"images": 2, "pixels": 48 * 32, "sound_seconds": 1.5, "body_bytes": 100_000}
+    with front(voices(embedder=Words()), **limits) as address:
         yield address
 
 
@@ -77,6 +89,16 @@ def test_a_chat_with_pictures_and_a_schema_reaches_the_engine_whole() -> None:
     _, first, second = request.messages[1].parts()
     assert (first.jpeg, second.jpeg) == (one.jpeg, two.jpeg)
     assert first.key != second.key
+
+
+def test_a_sound_reaches_the_engine_as_it_was_sent() -> None:
+    engine, said = ScriptedEngine(["a bell"]), wav(np.sin(np.arange(RATE, dtype=np.float32)))
+    with front(voices(engine)) as url:
+        completion = client(url).chat.completions.create(model="tiny", messages=played(said))
+    assert completion.choices[0].message.content == "a bell"
+    _, sound = engine.requests[0].messages[0].parts()
+    assert isinstance(sound, Audio)
+    assert sound.wav == said
 
 
 def test_log_probabilities_and_token_ids() -> None:
@@ -197,6 +219,15 @@ BAD: dict[str, tuple[Any, str]] = {
         "an image is sent as data:image/jpeg;base64,",
     ),
     "no base64": ({"model": "tiny", "messages": shown("data:image/jpeg;base64,!!")}, "an image is not base64"),
+    "no WAV": ({"model": "tiny", "messages": played(b"RIFF")}, "a sound is not a WAV file that can be read"),
+    "another format": (
+        {"model": "tiny", "messages": played(SECOND, form="mp3")},
+        "a sound is sent as a WAV file, format wav, not 'mp3'",
+    ),
+    "too much sound": (
+        {"model": "tiny", "messages": played(SECOND, SECOND)},
+        "the request has 2.0 seconds of sound, and 1.5 are the most",
+    ),
     "no JPEG": ({"model": "tiny", "messages": shown("data:image/jpeg;base64,R0lGODlh")}, "an image is not a JPEG"),
     "half of a header": (
         {"model": "tiny", "messages": shown(data_url(picture(1))[: 23 + 40])},
