@@ -55,7 +55,7 @@ class Film:
     sidecars: tuple[str, ...] = ()
     trusted: bool = False
     """The object and the sampler are those of the markers: their lineages hold without reading packets again."""
-    markers: tuple[ChunkMarker, ...] = ()
+    markers: tuple[ChunkMarker, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Frame:
     pts_ms: int
     width: int
     height: int
-    jpeg: bytes
+    jpeg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Captioned:
     ts_ms: int
     same_as_ts_ms: int | None
     caption: FrameCaption
-    vector: tuple[float, ...] = ()
+    vector: tuple[float, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of a film on its way into the tables."""
+    """A stretch of a film on its way into the tables.
+
+    Its `repr` leaves out what is long: Ray Data writes it down for every row on its way from stage to stage.
+    """
 
     film: Film
     index: int
@@ -116,7 +119,7 @@ class Chunk:
     end_ms: int = 0
     info: VideoInfo | None = None
     chunk_count: int = 0
-    lines: tuple[SpokenLine, ...] = ()
+    lines: tuple[SpokenLine, ...] = field(default=(), repr=False)
     listens: bool = False
     """The film has sound and no subtitles, and the config a transcriber."""
     lineage: str = ""
@@ -124,13 +127,13 @@ class Chunk:
     sound_lineage: str = ""
     transcript_lineage: str = ""
     summary_lineage: str = ""
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[Frame, ...] = field(default=(), repr=False)
     frames_are_new: bool = False
     damaged_packets: int = 0
-    captions: tuple[Captioned, ...] = ()
+    captions: tuple[Captioned, ...] = field(default=(), repr=False)
     captions_are_new: bool = False
     summary: str = ""
-    summary_vector: tuple[float, ...] = ()
+    summary_vector: tuple[float, ...] = field(default=(), repr=False)
     unchanged: bool = False
     caption_usage: Usage = Usage()
     """What the captions cost, in this run or in the one that wrote them."""
