@@ -194,7 +194,8 @@ def answer_all(arguments: Arguments, places: Places, tasks: Sequence[Task], star
         command = ["jobs/answer_batch.py", *of_config(arguments), *(f"--set={change}" for change in changes)]
         command += ["--front", arguments.front] if arguments.front else []
         code, words = start(f"{name}, {task.left} questions", command, folder.with_name(f"{name}.log"))
-        return name, None if code in (0, 1) else words  # 1: some questions failed, and stand there as that
+        whole = code in (0, 1) and not work.left_of(task.config, task.questions)  # 1: some failed, and stand there
+        return name, None if whole else words
 
     told = in_parallel(answer, left, arguments.at_once)
     return {name: why for name, why in told if why is not None}
@@ -253,7 +254,7 @@ def write(
         for task in tasks
         if task.setting.name not in refused
     }
-    films = {minutes: films_of(places, size, minutes) for minutes in size.lengths}
+    films = {minutes: tokens_and_lengths(places, size, minutes) for minutes in size.lengths}
     study = Study(
         points=points,
         questions=questions,
@@ -282,7 +283,7 @@ def write(
     say(f"{len(rows)} points: {places.root / 'study.html'}")
 
 
-def films_of(places: Places, size: Size, minutes: float) -> list[tuple[int, int]]:
+def tokens_and_lengths(places: Places, size: Size, minutes: float) -> list[tuple[int, int]]:
     """Of each film of a length: tokens of its index, and its length in milliseconds."""
     library = Library.open(str(places.database(minutes)))
     videos = library.videos(work.films_of(places, size, minutes))

@@ -26,14 +26,15 @@ from tests.test_report_html import Seen
 class InProcess:
     """Runs the study's commands in this process, and keeps what it was told to call them."""
 
-    def __init__(self, breaks: str = "-") -> None:
+    def __init__(self, breaks: str = "-", code: int = 2) -> None:
         self.names: list[str] = []
         self.breaks = breaks
+        self.code = code
 
     def __call__(self, name: str, command: Sequence[object], log: Path) -> tuple[int, str]:
         self.names.append(name)
         if self.breaks in name:
-            return 2, "answer_batch: it broke"
+            return self.code, "answer_batch: it broke"
         program, *arguments = map(str, command)
         match program:
             case "-m":
@@ -75,7 +76,7 @@ def arguments(folder: Path, **more: Any) -> Arguments:
 
 
 def test_a_study_is_made_once_and_goes_on_where_it_was_ended(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    broken = InProcess(breaks="1m,retrieval_critic,critic.mode=off")
+    broken = InProcess(breaks="1m,retrieval_critic,critic.mode=off", code=1)  # as a program that raised
     assert job.run(arguments(tmp_path), broken) == 1
     assert broken.names[:3] == ["films of 1 minutes", "films of 0.5 minutes", "index of films of 0.5 minutes"]
     page = (tmp_path / "study" / "study.html").read_text()

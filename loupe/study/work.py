@@ -126,9 +126,13 @@ def tasks_of(points: Sequence[Point], questions: Questions, configs: Mapping[Set
     for setting, kinds in asked_of(points).items():
         each = chain.from_iterable(questions[setting.minutes, kind] for kind in kinds)
         asked = list({question.question_id: question for question in each}.values())
-        output = configs[setting].answer.job.output
-        finished = store.read_finished(output, find_run(output, configs[setting]))
-        yield Task(setting, configs[setting], asked, len(asking.left_of(asked, finished)))
+        yield Task(setting, configs[setting], asked, left_of(configs[setting], asked))
+
+
+def left_of(config: Config, questions: Sequence[Question]) -> int:
+    """How many of the questions have no answer in the folder of a setting's job. Raises RunError."""
+    output = config.answer.job.output
+    return len(asking.left_of(questions, store.read_finished(output, find_run(output, config))))
 
 
 def write_questions(place: Path, questions: Sequence[Question]) -> None:
