@@ -169,7 +169,7 @@ def test_everything_is_written_once(films: Path, database: str) -> None:
     assert set(stages) == {"split", "sample", "caption", "summarize", "embed"}
     for times in stages.values():
         assert 0 <= times["first"] <= times["last"] <= said["seconds"]
-    assert stages["split"]["first"] < stages["caption"]["first"] < stages["embed"]["last"]
+    assert stages["split"]["first"] <= stages["caption"]["first"] <= stages["embed"]["last"]  # of hundredths
 
 
 def test_each_role_is_paid_at_its_own_price(films: Path, database: str) -> None:
