@@ -25,9 +25,9 @@ QUESTIONS_A_FILM = 60
 """That are drawn; a study asks some of them."""
 FILM_SECONDS = 2.8
 """Of a core, to draw and encode a minute of film."""
-INDEX_SECONDS = 5.0
+INDEX_SECONDS = 3.5
 """To index a minute of film with the tiny model on two cores."""
-TURN_SECONDS = 0.5
+TURN_SECONDS = 0.2
 """Of a core, a turn of the tiny model with its look or search."""
 START_SECONDS = 15.0
 """Of a core, until a job's model is open."""
