@@ -231,3 +231,14 @@ def test_a_count_is_thought_out_and_an_order_is_answered_by_its_letter(rolled: l
             assert re.fullmatch(thought, said["thought"])
             content = said["action"]["content"]
             assert content in "ABCD" if begins == "In which order" else content == said["thought"].split()[-2][:-1]
+
+
+def test_who_goes_through_the_options_notes_how_far_and_which_is_best_so_far(rolled: list[Rolled]) -> None:
+    asked = [each for each in rolled if each.right and "longest time" in each.question.question]
+    assert asked
+    for each in asked:
+        notes = [turn.observation for turn in each.trace.turns if "; most " in turn.observation]
+        assert [note[0] for note in notes] == list("ABCD")
+        counts = [int(note.split(";")[0].split()[-1]) for note in notes]
+        assert [int(note.split()[-1]) for note in notes] == [max(counts[: at + 1]) for at in range(4)]
+        assert f'"{notes[-1].split()[-2]}"' in str(each.trace.turns[-1].arguments)

@@ -16,7 +16,7 @@ from loupe.training.toytown_lessons import Rolled, real
 from loupe.training.toytown_lessons_tables import Lesson
 from loupe.training.toytown_looks import ROLE, right_turn, rollouts
 from loupe.training.toytown_looks_kinds import PLANS
-from loupe.training.toytown_looks_plans import FRAMES, run_of, sign_and_place
+from loupe.training.toytown_looks_plans import FRAMES, found_in, run_of, scans, scenes_and, sign_and_place
 from loupe.training.toytown_looks_prompts import Explored, percept_of
 from loupe.training.toytown_oracle_prompts import OFF
 from loupe.training.toytown_tasks import HELD_OUT
@@ -112,3 +112,19 @@ def test_notes_of_turns_that_have_gone_are_followed() -> None:
     assert gone
     for lesson in gone:
         assert len(Explored.of(lesson.messages).done) == lesson.turn
+
+
+def test_a_scan_tells_every_scene_before_what_was_looked_for() -> None:
+    told = "\n".join(["[0.0] park; ; ; ", "[10.0] park; CAFE; ; ", "[20.0] park; CAFE; ; ", "[30.0] beach; ; ; "])
+    assert scenes_and(run_of("CAFE", 1))(told) == "0 park, 10 park CAFE, 30 beach | CAFE 10.0-30.0"
+    assert scenes_and(run_of("BANK", 1))(told).endswith("| none: BANK")
+    assert found_in("0 park | CAFE 10.0") == "CAFE 10.0"
+    assert found_in("none: CAFE") == "none: CAFE"
+
+
+def test_a_scan_goes_on_where_it_ended_and_ends_with_the_film() -> None:
+    seen = Explored(437.5, 12, "", (), ())
+    looks = [step.arguments for step in scans(seen, run_of("CAFE", 1))]
+    assert [look["start"] for look in looks[1:]] == [look["end"] for look in looks[:-1]]
+    assert (looks[0]["start"], looks[-1]["end"]) == (0.0, 437.5)
+    assert all((look["end"] - look["start"]) / (look["frames"] - 1) <= 10 for look in looks)

@@ -16,6 +16,7 @@ from loupe.training.toytown_looks_plans import (
     closer,
     counts,
     firsts,
+    found_in,
     hearings,
     in_scene,
     look,
@@ -412,6 +413,6 @@ def _to_the_end(plan: Plan) -> Plan:
     """The plan, and its answer again and again where that was refused."""
     step = next(plan)
     while step.tool != "answer":
-        step = plan.send((yield step))
+        step = plan.send(found_in((yield step)))
     while True:
         yield step

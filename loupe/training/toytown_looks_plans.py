@@ -46,13 +46,16 @@ def apart(seen: Explored) -> float:
     return APART * max(1, math.ceil(looks / max(1, seen.steps - SPARE)))
 
 
-def scans(seen: Explored, read: Read, after: float = 0.0) -> Iterator[Step]:
-    """Looks that go through the film from a time on."""
-    step, start = apart(seen), after
+def scans(seen: Explored, read: Read) -> Iterator[Step]:
+    """Looks that go through the film; each begins where the one before ended, and the last ends with the film.
+
+    What they show is told first, scene by scene, and what was looked for after that: whoever learns this learns to see.
+    """
+    step, start = apart(seen), 0.0
     while start < seen.seconds:
-        frames = min(FRAMES, int((seen.seconds - start) / step) + 1)
-        yield look(start, start + (frames - 1) * step, frames, read)
-        start += frames * step
+        end = min(start + (FRAMES - 1) * step, seen.seconds)
+        yield look(start, end, math.ceil((end - start) / step) + 1, scenes_and(read))
+        start = end
 
 
 def closer(seen: Explored, start: float, end: float, read: Read, step: float = 1.0) -> Iterator[Step]:
@@ -83,6 +86,28 @@ def until_found(steps: Iterator[Step]) -> Part:
 
 
 # --- reading percepts -------------------------------------------------------------------------------------------------
+
+SEEN = " | "
+"""Between what a scan shows and what it was looked for."""
+
+
+def scenes_and(read: Read) -> Read:
+    """Notes place and sign whenever they change, in seconds, then what is read: `0 park, 20 park CAFE | CAFE 20.0`."""
+
+    def read_all(told: str) -> str:
+        scenes: list[tuple[float, str]] = []
+        for line in lines_of(told):
+            scene = " ".join(filter(None, (field(line, 0), field(line, 1))))
+            if scene and (not scenes or scenes[-1][1] != scene):
+                scenes.append((line.start, scene))
+        return ", ".join(f"{start:.0f} {scene}" for start, scene in scenes) + SEEN + read(told)
+
+    return read_all
+
+
+def found_in(note: str) -> str:
+    """What was read, without the scenes."""
+    return note.rpartition(SEEN)[2]
 
 
 def field(line: Line, number: int) -> str:
@@ -237,9 +262,8 @@ def scene_of(sign: str, seen: Explored) -> Generator[Step, str, tuple[str, float
         return None
     start, end = spans_in(note)[-1]
     step = apart(seen)
-    first, last = ((edge / step) % FRAMES for edge in (start, end))
-    before = 3 * step if first == 0 else step - 1  # it may have begun in the window before
-    after = 3 * step if last == FRAMES - 1 else step - 1
+    at_edges = [(edge / step) % (FRAMES - 1) == 0 for edge in (start, end)]
+    before, after = (3 * step if at_edge else step - 1 for at_edge in at_edges)  # it may lie in two windows
     return note.split()[-2], max(0.0, start - before), min(end + after, seen.seconds)
 
 

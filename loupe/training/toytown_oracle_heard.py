@@ -11,13 +11,14 @@ from loupe.training.toytown_oracle_steps import (
     Step,
     answer,
     as_spans,
+    by_letter,
     give,
     is_none,
     look,
     matched,
     of_person,
     search,
-    sign_scene,
+    sign_by_letter,
     spans_in,
     where,
 )
@@ -94,8 +95,10 @@ def _mentions(options: Sequence[str], *, is_seen: bool) -> Plan:
     """One search tells which of the brands are spoken; then signs are looked for until one fits."""
     heard_all = yield search(" ".join(options), spoken(options), level="transcripts")
     said = heard_all.split() if not is_none(heard_all) else []
-    for option in (option for option in options if (option in said) != is_seen):
-        shown = yield sign_scene(option)
+    for name, option, thought in by_letter(options):
+        if (option in said) == is_seen:
+            continue
+        shown = yield sign_by_letter(name, option, thought)
         if is_none(shown) != is_seen:
             yield answer(option, [start for start, _ in spans_in(f"{shown} {heard_all}")][:4])
             return

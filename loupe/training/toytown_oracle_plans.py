@@ -3,8 +3,9 @@
 A plan yields steps and is sent what is noted of their results. It never sees the film.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from loupe.training.toytown_oracle_heard import (
     hat_of_number,
@@ -32,18 +33,21 @@ from loupe.training.toytown_oracle_steps import (
     answer_count,
     answer_order,
     as_spans,
+    by_letter,
     give,
-    how_many,
     is_none,
     kind_of,
     look,
     look_at,
     matched,
+    most_of,
     nothing_said,
     of_person,
     search,
+    sign_by_letter,
     sign_scene,
     spans_in,
+    when_first,
     when_in,
     where,
 )
@@ -161,9 +165,9 @@ def last_has(names: Names, seen: Seen) -> Plan:
 
 def never_with(names: Names, seen: Seen) -> Plan:
     colour, notes = names["colour"], []
-    for option in seen.options:
+    for name, option, thought in by_letter(seen.options):
         both = rf"{colour} person.*{option} person|{option} person.*{colour} person"
-        notes.append((yield search(f"{colour} {option}", where(both, option))))
+        notes.append((yield search(f"{colour} {option}", where(both, name), thought=thought)))
     alone = [option for option, note in zip(seen.options, notes, strict=True) if is_none(note)]
     together = [start for note in notes if not is_none(note) for start, _ in spans_in(note)[:1]]
     yield answer(alone[0] if alone else UNANSWERABLE, together)
@@ -192,20 +196,20 @@ def _count(first: str, last: str, act: str) -> Plan:
 
 
 def longest_place(names: Names, seen: Seen) -> Plan:
-    yield from _longest({option: option for option in seen.options})
+    yield from _longest(seen.options)
 
 
 def longest_person(names: Names, seen: Seen) -> Plan:
-    yield from _longest({option: option for option in seen.options})
+    yield from _longest(seen.options)
 
 
-def _longest(queries: Mapping[str, str]) -> Plan:
-    counts: dict[str, int] = {}
-    for option, query in queries.items():
-        note = yield search(query, how_many(option), top_k=ALL)
-        counts[option] = int(note.split()[-1])
-    best = max(counts, key=lambda option: counts[option])
-    yield answer(best, [])
+def _longest(options: Sequence[str]) -> Plan:
+    most = ("", -1)
+    for name, option, thought in by_letter(options):
+        note = yield search(option, most_of(name, most), top_k=ALL, thought=thought)
+        _, best, count = note.rsplit(maxsplit=2)
+        most = (best, int(count))
+    yield answer(most[0], [])
 
 
 def order(names: Names, seen: Seen) -> Plan:
@@ -221,19 +225,23 @@ def first_sign(names: Names, seen: Seen) -> Plan:
         first = min(seen.options, key=seen.signs.index)
         yield from give((yield sign_scene(first)), first)
         return
-    begins: dict[str, float] = {}
-    for option in seen.options:
-        note = yield sign_scene(option)
-        if not is_none(note):
-            begins[option] = spans_in(note)[0][0]
-    first = min(begins, key=lambda option: begins[option], default="")
-    yield answer(first or UNANSWERABLE, list(begins.values()))
+    begins: list[float] = []
+    found = ("", math.inf)
+    for name, option, thought in by_letter(seen.options):
+        note = yield search(option, when_first(name, found), thought=thought)
+        begins += [] if is_none(note) else [spans_in(note)[0][0]]
+        if "; first " in note:
+            _, word, start = note.rsplit(maxsplit=2)
+            found = (word, float(start))
+    yield answer(found[0] or UNANSWERABLE, begins)
 
 
 def never_shown(names: Names, seen: Seen) -> Plan:
     """The first of those that the summary does not name that no search finds."""
-    for option in (option for option in seen.options if option not in seen.signs):
-        note = yield sign_scene(option)
+    for name, option, thought in by_letter(seen.options):
+        if option in seen.signs:
+            continue
+        note = yield sign_by_letter(name, option, thought)
         if is_none(note):
             yield answer(option, [])
             return

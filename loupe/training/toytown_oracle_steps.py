@@ -55,10 +55,11 @@ def search(
     window: tuple[float | None, float | None] = (None, None),
     level: str = "frames",
     top_k: int | None = None,
+    thought: str = "",
 ) -> Step:
     start, end = window
     arguments = {"query": query, "start": start, "end": end, "level": level, "top_k": top_k}
-    return Step("search_captions", arguments, read, f"Search {query}.")
+    return Step("search_captions", arguments, read, thought or f"Search {query}.")
 
 
 def look(question: str, times: Sequence[float]) -> Step:
@@ -170,9 +171,37 @@ def matched(pattern: str, name: str, *, last: bool = False) -> Callable[[str], s
     return read
 
 
-def how_many(name: str) -> Callable[[str], str]:
-    """Notes how many frames show something: `park 74`."""
-    return lambda result: f"{name} {hits_of(result)}"
+def most_of(name: str, before: tuple[str, int]) -> Callable[[str], str]:
+    """Notes how many frames show something, and which has the most so far: `B park 74; most beach 90`."""
+
+    def read(result: str) -> str:
+        count = hits_of(result)
+        most = max(before, (name.split()[-1], count), key=lambda each: each[1])
+        return f"{name} {count}; most {most[0]} {most[1]}"
+
+    return read
+
+
+def when_first(name: str, before: tuple[str, float]) -> Callable[[str], str]:
+    """Notes when something is shown, and what is shown first of all so far: `B CAFE 45.0-61.0; first BANK 20.0`."""
+
+    def read(result: str) -> str:
+        word = name.split()[-1]
+        note = when_in(word)(result).replace(word, name)
+        shown = [] if is_none(note) else [(word, spans_in(note)[0][0])]
+        first = min([before, *shown], key=lambda each: each[1])
+        return f"{note}; first {first[0]} {first[1]:.1f}" if first[0] else note
+
+    return read
+
+
+def by_letter(options: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Options one after the other: what each is noted by, the option, and the thought that turns to it.
+
+    The letter in the note says how far one is: whoever reads it knows which comes next.
+    """
+    pairs = zip(LETTERS, options, strict=False)
+    return [(f"{letter} {option}", option, f"{letter}: {option}.") for letter, option in pairs]
 
 
 def spans_in(note: str) -> list[tuple[float, float]]:
@@ -189,6 +218,11 @@ def is_none(note: str) -> bool:
 
 def sign_scene(word: str) -> Step:
     return search(word, when_in(word))
+
+
+def sign_by_letter(name: str, word: str, thought: str) -> Step:
+    """The same of an option: `B CAFE 45.0-61.0`, `none: B CAFE`."""
+    return search(word, lambda result: when_in(word)(result).replace(word, name), thought=thought)
 
 
 def give(note: str, content: str) -> Plan:
