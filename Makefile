@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 PY := .venv/bin/python
 READY := .venv/.ready
 DEMO := data/demo
+POLICIES := active_perception investigator passive
 SQL := $(PY) -m loupe.sql --database $(DEMO)/database
 ANSWER = ray job submit --working-dir . -- python jobs/answer_batch.py --front http://127.0.0.1:$(FRONT_PORT)/v1 \
     --database "$(CURDIR)/$(DEMO)/database" --questions "$(CURDIR)/$(DEMO)/questions.parquet"
@@ -28,19 +29,21 @@ demo: $(READY)
 	$(SQL) "select video_id, sign, min(ts_ms) // 1000 as first_second, count(*) as frames from (select video_id, ts_ms, unnest(on_screen_text) as sign from captions) group by all order by frames desc limit 8"
 	$(PY) -m loupe.search --database $(DEMO)/database "somebody drops a cake"
 	$(PY) -m loupe.search --database $(DEMO)/database --level transcripts "where is the harbour"
-	$(PY) jobs/evaluate.py --output $(DEMO)/results --against $(DEMO)/results-without-critic --show 36 \
+	$(PY) jobs/evaluate.py --output $(DEMO)/results --show 36 \
+	    --against $(DEMO)/results-without-critic $(POLICIES:%=$(DEMO)/results-%) \
 	    --questions $(DEMO)/questions.parquet --database $(DEMO)/database --index-report $(DEMO)/database/report.json
 	$(SQL) --results $(DEMO)/results "select capability, count(*) as questions, round(avg(s.right::int), 2) as right_share, round(avg(a.turns), 1) as turns, round(avg(a.prompt_tokens + a.completion_tokens)) as tokens, round(avg(a.frames), 1) as frames from scores s join answers a using (question_id) group by capability order by questions desc"
 	$(SQL) --results $(DEMO)/results "select question, answer, e.start_ms // 1000 as second, caption from answers, unnest(evidence) as u(e) join captions c on c.video_id = e.video_id and c.ts_ms = e.start_ms order by question, second limit 12"
 
 # What of the demo runs on Ray: RAY_ADDRESS and FRONT_PORT come from infra/local_cluster.py. The front's models answer
-# twice, with the critic and without.
+# by the critic pipeline, with its critic and without, and by the other policies.
 demo-jobs:
 	ray job submit --working-dir . -- python jobs/index_library.py \
 	    --library "$(CURDIR)/$(DEMO)/films" --database "$(CURDIR)/$(DEMO)/database"
 	python -m serving --set serving.port=$(FRONT_PORT) --detach
 	$(ANSWER) --output "$(CURDIR)/$(DEMO)/results"
 	$(ANSWER) --output "$(CURDIR)/$(DEMO)/results-without-critic" --set answer.critic.mode=off
+	for policy in $(POLICIES); do $(ANSWER) --output "$(CURDIR)/$(DEMO)/results-$$policy" --policy $$policy || exit 1; done
 
 # The models of a config (make serve CONFIG=...) behind one address on a Ray cluster of their own, until Ctrl-C.
 CONFIG ?= infra/configs/demo.yaml
