@@ -1,5 +1,5 @@
 # Every target sets up what it needs by itself; a second run does only what is left.
-.PHONY: demo demo-jobs serve study test test-vllm check bench cluster cluster-stop setup
+.PHONY: demo demo-jobs serve study test test-browser test-vllm check bench cluster cluster-stop setup
 SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
@@ -55,8 +55,12 @@ study: $(READY)
 	$(PY) infra/local_cluster.py run -- $(PY) jobs/study.py --config $(CONFIG) $(STUDY)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not vllm and not ray' --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not vllm and not ray and not browser' --numprocesses 2 --dist worksteal
 	$(PY) -m pytest -m ray
+
+# The pages in a browser that is installed: Chromium or Chrome.
+test-browser: $(READY)
+	$(PY) -m pytest -m browser
 
 # vLLM on a CPU, in an environment of its own (5 GB): torchvision's CUDA parts are replaced by tests/vllm_cpu.
 test-vllm:
