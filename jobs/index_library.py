@@ -22,7 +22,7 @@ from loupe import config as configs
 from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, VllmModel
-from loupe.embedding import Embedder, dimensions_of, open_embedder
+from loupe.embedding import dimensions_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber
 from loupe.engines.protocol import Engine
 from loupe.engines.speech import Transcriber
@@ -268,13 +268,11 @@ class StoreChunks:
 
     def __init__(self, settings: Settings) -> None:
         self.config = settings.config
-        self.embedder: Embedder | None = None
+        self.embedder = open_embedder(settings.config.embedding_model())
 
     def __call__(self, batch: Row) -> Row:
         chunks: list[Chunk] = list(batch["chunk"])
         fragments = ""
-        if self.embedder is None:
-            self.embedder = open_embedder(self.config.embedding_model())
         try:
             chunks = indexing.embed(chunks, self.embedder)
             pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
