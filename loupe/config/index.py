@@ -26,7 +26,7 @@ class Stages(Section):
     describe: Stage = Stage(cpus=1, chunks_in_flight=4)
     """Captions and chunk summaries; each actor holds the captioner where that is local: a GPU only where it is said."""
     store: Stage = Stage(cpus=0.5, chunks_in_flight=16)
-    """Vectors and pixels; each actor opens the embedder at its first chunks."""
+    """Vectors and pixels; each actor has an embedder open."""
     finish: Stage = Stage(cpus=0.25, chunks_in_flight=16)
     """A film's summary and logs, once its chunks are stored. Its `actors_max` actors are opened while chunks are on
     their way, and hold their share until the job ends: a GPU only where it is said here."""
