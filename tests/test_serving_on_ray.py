@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import openai
-import psutil
 import pytest
 import yaml
 
@@ -175,16 +174,15 @@ async def test_replicas_come_under_load_and_go_without_it(served: Served) -> Non
 async def test_killing_a_replica_loses_no_question(served: Served) -> None:
     """What was in flight comes back as status 503, and the jobs' engine asks again."""
     await until(lambda: len(served.replicas("tiny")) == 1)
-    victim = psutil.Process(served.replicas("tiny")[0])
-    idle = sum(victim.cpu_times()[:2])
+    (victim,) = served.replicas("tiny")
     engine = served.engine("tiny")
-    asked = [asyncio.create_task(engine.chat(question(f"{n}", tokens=300))) for n in range(24)]
-    await until(lambda: sum(victim.cpu_times()[:2]) > idle + 0.5, asked)
-    os.kill(victim.pid, signal.SIGKILL)
+    asked = [asyncio.create_task(engine.chat(question(f"{n}", tokens=300))) for n in range(96)]
+    await until(lambda: any(task.done() for task in asked), asked)  # and most are still in flight
+    os.kill(victim, signal.SIGKILL)
     replies = await asyncio.gather(*asked)
-    assert len(replies) == 24
+    assert len(replies) == 96
     assert sum(reply.retries > 0 for reply in replies) > 0
-    assert served.replicas("tiny") != [victim.pid]
+    assert served.replicas("tiny") != [victim]
     await engine.close()
 
 
@@ -214,7 +212,7 @@ def test_serve_run_and_a_deploy_file(served: Served, tmp_path: Path) -> None:
 
 
 def question(text: str, tokens: int = 20) -> ChatRequest:
-    """Free text from a model that was never taught any: it writes until its limit."""
+    """Free text from a model that was never taught any: most often it writes until its limit."""
     return ChatRequest((Message(role="user", content=text),), max_tokens=tokens, temperature=1.0)
 
 
