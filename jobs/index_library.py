@@ -192,8 +192,8 @@ def finish_on_ray(videos: Sequence[Row], finishers: LatePool) -> Iterator[Sequen
 
 
 # The stages: a class holds what is costly to open; all call functions that are tested elsewhere. What goes wrong
-# with one row is caught here, once, and travels on as the row's failure. The captioner is opened at once, for all wait
-# for it; an ear and an embedder take as much of a core, and are opened when a chunk comes that needs them.
+# with one row is caught here, once, and travels on as the row's failure. An ear takes much of a core to open,
+# and is opened when a chunk comes that needs it; everything else at once.
 
 
 def split_film(row: Row, settings: Settings) -> list[Row]:
@@ -267,7 +267,7 @@ class StoreChunks:
     """n -> 1, adds vectors and writes the pixels as fragments."""
 
     def __init__(self, settings: Settings) -> None:
-        self.config = settings.config
+        self.database = settings.config.index.database
         self.embedder = open_embedder(settings.config.embedding_model())
 
     def __call__(self, batch: Row) -> Row:
@@ -277,7 +277,7 @@ class StoreChunks:
             chunks = indexing.embed(chunks, self.embedder)
             pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
             if pixels.num_rows:
-                fragments = write_frame_fragments(self.config.index.database, pixels)
+                fragments = write_frame_fragments(self.database, pixels)
         except Exception as error:  # noqa: BLE001 - the row boundary: all of these chunks are left for the next run
             chunks = [chunk.fail("store", error) for chunk in chunks]
         return {"stored": [Stored(tuple(replace(chunk, frames=()) for chunk in chunks), fragments)]}
