@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lesson_pool import DOUBTS, LETTERS, LETTERS_A_PICTURE, LessonPool, is_doubt
-from loupe.training.toytown_lessons import VLM, Rolled, lessons, real, rollouts
+from loupe.training.toytown_lessons import VLM, Rolled, real, rollouts
 from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_oracle import right_turn
 from loupe.training.toytown_oracle_plans import PLANS, investigation_of
@@ -43,6 +43,12 @@ def rolled() -> list[Rolled]:
 @pytest.fixture(scope="module")
 def told(rolled: list[Rolled]) -> list[Lesson]:
     return [lesson for each in rolled for lesson in each.lessons]
+
+
+def lessons(*film: float, **settings: float) -> Iterator[Lesson]:
+    """What is to be learned of rollouts: mistakes are left out."""
+    for each in rollouts(*film, **settings):
+        yield from (lesson for lesson in each.lessons if lesson.is_lesson)
 
 
 def reply(text: str) -> Reply:

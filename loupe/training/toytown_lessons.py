@@ -88,24 +88,6 @@ def oracle_config() -> Config:
     return demo.model_copy(update={"models": models, "roles": roles})
 
 
-def lessons(
-    seed: int,
-    films: int,
-    minutes: float,
-    questions: int,
-    *,
-    errs: float = 0.15,
-    flawed: float = 0.5,
-    policy: str = "retrieval_critic",
-) -> Iterator[Lesson]:
-    """What is to be learned of so many films, rollout by rollout: of those with a right answer, mistakes left out.
-
-    Raises ValueError for seeds that are held out.
-    """
-    for rolled in rollouts(seed, films, minutes, questions, errs=errs, flawed=flawed, policy=policy):
-        yield from (lesson for lesson in rolled.lessons if lesson.is_lesson)
-
-
 def rollouts(
     seed: int,
     films: int,
@@ -116,7 +98,7 @@ def rollouts(
     flawed: float = 0.5,
     policy: str = "retrieval_critic",
 ) -> Iterator[Rolled]:
-    """Every rollout of so many films; those that ended wrong have no lessons.
+    """Every rollout of so many films; those that ended wrong have no lessons. Raises ValueError for held-out seeds.
 
     `errs` is how often a turn is a mistake, `flawed` the share of films whose captions have a captioner's errors.
     """
