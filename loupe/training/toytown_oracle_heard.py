@@ -18,7 +18,7 @@ from loupe.training.toytown_oracle_steps import (
     matched,
     of_person,
     search,
-    sign_by_letter,
+    sign_scene,
     spans_in,
     where,
 )
@@ -98,7 +98,7 @@ def _mentions(options: Sequence[str], *, is_seen: bool) -> Plan:
     for name, option, thought in by_letter(options):
         if (option in said) == is_seen:
             continue
-        shown = yield sign_by_letter(name, option, thought)
+        shown = yield sign_scene(option, name, thought)
         if is_none(shown) != is_seen:
             yield answer(option, [start for start, _ in spans_in(f"{shown} {heard_all}")][:4])
             return

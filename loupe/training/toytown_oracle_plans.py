@@ -44,7 +44,6 @@ from loupe.training.toytown_oracle_steps import (
     nothing_said,
     of_person,
     search,
-    sign_by_letter,
     sign_scene,
     spans_in,
     when_first,
@@ -241,7 +240,7 @@ def never_shown(names: Names, seen: Seen) -> Plan:
     for name, option, thought in by_letter(seen.options):
         if option in seen.signs:
             continue
-        note = yield sign_by_letter(name, option, thought)
+        note = yield sign_scene(option, name, thought)
         if is_none(note):
             yield answer(option, [])
             return

@@ -147,13 +147,14 @@ def where(pattern: str, name: str, gap: float = GAP) -> Callable[[str], str]:
     return read
 
 
-def when_in(place: str) -> Callable[[str], str]:
-    """Notes when a place or a sign is shown: where hits gather of which one shows it."""
+def when_in(place: str, name: str = "") -> Callable[[str], str]:
+    """Notes when a place or a sign is shown, by its own name or another: where hits gather of which one shows it."""
+    name = name or place
 
     def read(result: str) -> str:
         there = [line for line in lines_of(result) if re.search(rf"\b{place}\b", line.text)]
         spans = [(a, b) for a, b, _ in gathered(result) if any(a <= line.start and line.end <= b for line in there)]
-        return f"{place} {', '.join(stretch(*span) for span in sorted(spans))}" if spans else f"none: {place}"
+        return f"{name} {', '.join(stretch(*span) for span in sorted(spans))}" if spans else f"none: {name}"
 
     return read
 
@@ -187,7 +188,7 @@ def when_first(name: str, before: tuple[str, float]) -> Callable[[str], str]:
 
     def read(result: str) -> str:
         word = name.split()[-1]
-        note = when_in(word)(result).replace(word, name)
+        note = when_in(word, name)(result)
         shown = [] if is_none(note) else [(word, spans_in(note)[0][0])]
         first = min([before, *shown], key=lambda each: each[1])
         return f"{note}; first {first[0]} {first[1]:.1f}" if first[0] else note
@@ -216,13 +217,8 @@ def is_none(note: str) -> bool:
 # --- pieces of plans --------------------------------------------------------------------------------------------------
 
 
-def sign_scene(word: str) -> Step:
-    return search(word, when_in(word))
-
-
-def sign_by_letter(name: str, word: str, thought: str) -> Step:
-    """The same of an option: `B CAFE 45.0-61.0`, `none: B CAFE`."""
-    return search(word, lambda result: when_in(word)(result).replace(word, name), thought=thought)
+def sign_scene(word: str, name: str = "", thought: str = "") -> Step:
+    return search(word, when_in(word, name), thought=thought)
 
 
 def give(note: str, content: str) -> Plan:
