@@ -92,7 +92,7 @@ def trace(question: Question, answer: str | None, confidence: float | None = 0.8
         "options": question.options,
         "videos": question.videos,
         "policy": "retrieval_critic",
-        "view_version": "1",
+        "view_version": "2",
         "view_settings": "{}",
         "config_hash": "c0ffee",
         "prompts": (),

@@ -14,9 +14,10 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_lessons import Rolled, real
 from loupe.training.toytown_lessons_tables import Lesson
-from loupe.training.toytown_looks import ROLE, right_turn, rollouts
+from loupe.training.toytown_looks import ROLE, looker_config, of_film, right_turn, rollouts
 from loupe.training.toytown_looks_kinds import PLANS
-from loupe.training.toytown_looks_plans import FRAMES, found_in, run_of, scans, scenes_and, sign_and_place
+from loupe.training.toytown_looks_notes import found_in, frames_with, lines_with, run_of, scenes, sign_and_place
+from loupe.training.toytown_looks_plans import FRAMES, scans
 from loupe.training.toytown_looks_prompts import Explored, percept_of
 from loupe.training.toytown_oracle_prompts import OFF
 from loupe.training.toytown_tasks import HELD_OUT
@@ -106,25 +107,45 @@ def test_notes_say_what_the_frames_show() -> None:
 
 
 def test_notes_of_turns_that_have_gone_are_followed() -> None:
-    """A film so long that its first looks have gone from the prompt."""
-    long = [each for each in rollouts(12, 1, 20, 12, errs=0.1) if each.right]
+    """A prompt so short that the first looks have gone from it."""
+    config = looker_config()
+    looking = config.answer.looking.model_copy(update={"prompt_tokens": 1024})
+    short = config.model_copy(update={"answer": config.answer.model_copy(update={"looking": looking})})
+    long = [each for each in of_film(12, 0, 20, 12, short, errs=0.1, mishears=0.0) if each.right]
     gone = [lesson for each in long for lesson in each.lessons if "Notes of earlier turns:" in str(lesson.messages)]
     assert gone
     for lesson in gone:
         assert len(Explored.of(lesson.messages).done) == lesson.turn
 
 
-def test_a_scan_tells_every_scene_before_what_was_looked_for() -> None:
+def test_each_frame_is_told_before_what_they_come_to() -> None:
     told = "\n".join(["[0.0] park; ; ; ", "[10.0] park; CAFE; ; ", "[20.0] park; CAFE; ; ", "[30.0] beach; ; ; "])
-    assert scenes_and(run_of("CAFE", 1))(told) == "0 park, 10 park CAFE, 30 beach | CAFE 10.0-30.0"
-    assert scenes_and(run_of("BANK", 1))(told).endswith("| none: BANK")
+    each = "0 park, 10 park CAFE, 20 park CAFE, 30 beach | "
+    assert scenes(run_of("CAFE", 1)).note(told) == each + "CAFE 10.0-30.0"
+    assert scenes(run_of("BANK", 1)).note(told) == each + "none: BANK"
     assert found_in("0 park | CAFE 10.0") == "CAFE 10.0"
     assert found_in("none: CAFE") == "none: CAFE"
 
 
+def test_a_closer_look_tells_in_which_frames_something_happens() -> None:
+    people = "red round person with cap, blue square person with no hat"
+    waves, stands = f"; ; {people}; red person waves", f"; ; {people}; "
+    told = f"[30.0] park{waves}\n[30.5] park{stands}\n[31.0] beach{waves}"
+    sought = frames_with(r"\w+ person waves", run_of("CAFE", 1))
+    assert sought.note(told).startswith("30 red waves, 30.5 -, 31 red waves | ")
+    assert sought.at("park").note(told).startswith("30 red waves, 30.5 -, 31 - | ")
+
+
+def test_of_each_line_that_was_heard_it_is_told_whether_it_was_looked_for() -> None:
+    told = "[91.7-93.0] good morning\n[95.0-97.0] the kite costs six coins"
+    sought = lines_with(r"kite costs \w+", lambda told: "kite")
+    assert sought.note(told) == "91 -, 95 six | kite"
+    assert sought.note("") == "kite"
+
+
 def test_a_scan_goes_on_where_it_ended_and_ends_with_the_film() -> None:
     seen = Explored(437.5, 12, "", (), ())
-    looks = [step.arguments for step in scans(seen, run_of("CAFE", 1))]
+    looks = [step.arguments for step in scans(seen, scenes(run_of("CAFE", 1)))]
     assert [look["start"] for look in looks[1:]] == [look["end"] for look in looks[:-1]]
     assert (looks[0]["start"], looks[-1]["end"]) == (0.0, 437.5)
     assert all((look["end"] - look["start"]) / (look["frames"] - 1) <= 10 for look in looks)

@@ -113,7 +113,7 @@ def standing(run: Rollout) -> Iterator[ShownPart]:
 async def take_turn(run: Rollout) -> None:
     """Ask for a turn, do what it says, and record it."""
     scene, tools = run.scene, run.tools()
-    prompt = view.prompt(run.opening, run.turns, view.settings_of(scene.settings.shown))
+    prompt = view.prompt(run.opening, run.turns, view.settings_of(run.policy.shown(scene.settings)))
     request = run.policy.form.request(scene, scene.media.real(prompt), tools)
     scene.media.forget_all_but(standing(run))
     unparsed = trailing([not turn.parsed for turn in run.turns])
@@ -260,7 +260,7 @@ def failed(desk: Desk, policy: Policy, question: Question, error: str | None, da
         before_ms=question.before_ms,
         policy=policy.name,
         view_version=view.VIEW_VERSION,
-        view_settings=view.settings_of(desk.answer.shown),
+        view_settings=view.settings_of(policy.shown(desk.answer)),
         config_hash=desk.config_hash,
         prompts=(),
         models=tuple(RoleModel(role=role, model=desk.config.roles[role]) for role in needed_roles(policy, desk.answer)),

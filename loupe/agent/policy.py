@@ -11,7 +11,7 @@ from loupe.agent.tool import Tool, Turn, parse_turn, turn_schema
 from loupe.agent.tool import tool as as_tool
 from loupe.agent.tools.answer import answer
 from loupe.asking import parse_answer
-from loupe.config import Answer, Role
+from loupe.config import Answer, Role, Shown
 from loupe.engines.protocol import ChatRequest, Reply
 from schemas.messages import Message
 from schemas.outputs import FrameAnswer
@@ -71,6 +71,11 @@ class Policy:
     def tools_in(self, scene: Scene) -> Tools:
         """The tools between the first turn and the last, about the films of a scene."""
         return (*self.indexed, *self.tools) if scene.indexed else self.tools
+
+    def shown(self, settings: Answer) -> Shown:
+        """How much its prompts show: a policy without an index has its notes alone, and may have room of its own."""
+        room = settings.looking.prompt_tokens if self.index == "unused" else None
+        return settings.shown.model_copy(update={"prompt_tokens": room}) if room else settings.shown
 
     def allowance(self, settings: Answer, round: int, duration_ms: int) -> int:
         """Turns of a round about films of this length, the first and the answer included."""

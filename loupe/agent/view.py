@@ -16,9 +16,9 @@ from loupe.config import Shown
 from loupe.untrusted import as_data, cut
 from schemas.traces import ShownMessage, ShownPart, Trace, TurnRecord, prompt_hash
 
-VIEW_VERSION = "1"
+VIEW_VERSION = "2"
 UNPARSED_LETTERS = 400
-NOTE_LETTERS = 200
+NOTE_LETTERS = 300
 MESSAGE_LETTERS = 10
 """That a chat template is counted with: its tokens around a message are about five."""
 LONGEST_SHARE = 0.4

@@ -67,6 +67,8 @@ class Looking(Section):
     """Seconds that are listened to at once, at most."""
     watch_seconds: float = Field(default=60, gt=0, le=60)
     """Seconds that are watched at once, at most."""
+    prompt_tokens: int | None = Field(default=None, ge=256)
+    """Tokens of a prompt where nothing is indexed and notes are all that is kept; None: as shown.prompt_tokens."""
     hearing: Annotated[Literal["transcript", "audio", "off"], Off] = "transcript"
     """What the model gets of sound. transcript: the words, by the role transcriber; audio: the sound, if it hears."""
 

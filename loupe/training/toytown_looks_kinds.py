@@ -5,27 +5,34 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from itertools import islice
 
-from loupe.training.toytown_looks_plans import (
-    SHORTEST,
+from loupe.training.toytown_looks_notes import (
     Read,
-    all_of,
-    apart,
-    at,
+    Sought,
     beside,
     between,
-    closer,
     counts,
+    field,
     firsts,
     found_in,
-    hearings,
-    in_scene,
-    look,
+    frames_with,
+    lines_with,
+    people,
     run_of,
-    scans,
-    scene_of,
+    scenes,
     shown_in,
     sign_while,
     taker,
+)
+from loupe.training.toytown_looks_plans import (
+    SHORTEST,
+    all_of,
+    apart,
+    closer,
+    hearings,
+    in_scene,
+    look,
+    scans,
+    scene_of,
     until_found,
     watch,
 )
@@ -58,7 +65,7 @@ from schemas.questions import UNANSWERABLE
 
 def who(names: Names, seen: Explored) -> Plan:
     act = ACTIONS[names["does"]]
-    note = yield from in_scene(names["sign"], seen, matched(rf"\w+ person {act}", act))
+    note = yield from in_scene(names["sign"], seen, _with(rf"\w+ person {act}", act))
     yield from give(note, note.split()[0])
 
 
@@ -74,21 +81,26 @@ def shape(names: Names, seen: Explored) -> Plan:
 
 def _person(colour: str, seen: Explored) -> Part:
     """Notes what somebody looks like: `red round person with top hat 30.0`."""
-    read = matched(rf"\b{colour} \w+ person with [^;,]+", f"{colour} person")
-    return (yield from until_found(scans(seen, read)))
+    sought = _with(rf"\b{colour} \w+ person with [^;,]+", f"{colour} person")
+    return (yield from until_found(scans(seen, sought)))
+
+
+def _with(pattern: str, name: str, *, last: bool = False) -> Sought:
+    """Frames in which something has a form; the first of them, or the last, is noted."""
+    return frames_with(pattern, matched(pattern, name, last=last))
 
 
 def holds(names: Names, seen: Explored) -> Plan:
     who = f"{names['colour']} person"
-    read = matched(rf"{who} (?:holds|picks up|drops|hands over) (?:{'|'.join(seen.options)})", who)
-    note = yield from in_scene(names["sign"], seen, read)
+    sought = _with(rf"{who} (?:holds|picks up|drops|hands over) (?:{'|'.join(seen.options)})", who)
+    note = yield from in_scene(names["sign"], seen, sought)
     yield from give(note, next((option for option in seen.options if re.search(rf"\b{option}\b", note)), ""))
 
 
 def does(names: Names, seen: Explored) -> Plan:
     who = f"{names['colour']} person"
     acts = {ACTIONS[option]: option for option in seen.options}
-    note = yield from in_scene(names["sign"], seen, matched(rf"{who} (?:{'|'.join(acts)})", who))
+    note = yield from in_scene(names["sign"], seen, _with(rf"{who} (?:{'|'.join(acts)})", who))
     yield from give(note, next((option for act, option in acts.items() if act in note), ""))
 
 
@@ -100,10 +112,11 @@ def handed(names: Names, seen: Explored) -> Plan:
         return
     place, start, end = scene
     giver = ""
-    for step in closer(seen, start, end, at(place, taker(thing))):
+    has = rf"\w+ person (?:hands over|holds|drops) {thing}"
+    for step in closer(seen, start, end, frames_with(has, taker(thing)).at(place)):
         if giver:
-            has = at(place, matched(rf"(?<!\w)(?!{giver} )\w+ person (?:holds|drops) {thing}", thing))
-            note = yield look(step.arguments["start"], step.arguments["end"], step.arguments["frames"], has)
+            holder = _with(rf"(?<!\w)(?!{giver} )\w+ person (?:holds|drops) {thing}", thing).at(place)
+            note = yield look(step.arguments["start"], step.arguments["end"], step.arguments["frames"], holder)
         else:
             note = yield step
         if is_none(note):
@@ -119,10 +132,11 @@ def word(names: Names, seen: Explored) -> Plan:
     """Every time that the film is in the place is looked at, until the thing happens there."""
     place = place_of(names)
     doing = f"{names['colour']} person {ACTIONS[names['does']]}"
-    for step in scans(seen, run_of(place, 0)):
+    for step in scans(seen, scenes(run_of(place, 0))):
         note = yield step
         for start, end in [] if is_none(note) else spans_in(note):
-            window = closer(seen, start - apart(seen) + 1, max(end, start + apart(seen)), sign_while(place, doing))
+            sought = frames_with(doing, sign_while(place, doing), lambda line: field(line, 1)).at(place)
+            window = closer(seen, start - apart(seen) + 1, max(end, start + apart(seen)), sought)
             found = yield from until_found(window)
             if not is_none(found):
                 yield from give(found, found.split()[0])
@@ -133,7 +147,8 @@ def word(names: Names, seen: Explored) -> Plan:
 def when_sign(names: Names, seen: Explored) -> Plan:
     """Found from afar, then both ends are looked at closely."""
     sign, step = names["sign"], apart(seen)
-    steps = scans(seen, run_of(sign, 1))
+    sought = scenes(run_of(sign, 1))
+    steps = scans(seen, sought)
     note = yield from until_found(steps)
     if is_none(note):
         yield from give(note, "")
@@ -143,8 +158,8 @@ def when_sign(names: Names, seen: Explored) -> Plan:
     if more and more.arguments["start"] - end <= step:  # it lasts to the end of what was looked at
         note = yield more
         end = spans_in(note)[0][1] if not is_none(note) else more.arguments["start"]
-    begins = yield look(max(0.0, start - step), start, 11, run_of(sign, 1))
-    ends = yield look(max(start, end - step), min(end, seen.seconds), 11, run_of(sign, 1))
+    begins = yield look(max(0.0, start - step), start, 11, sought)
+    ends = yield look(max(start, end - step), min(end, seen.seconds), 11, sought)
     if not is_none(begins):
         start = spans_in(begins)[0][0]
     if not is_none(ends):
@@ -153,7 +168,7 @@ def when_sign(names: Names, seen: Explored) -> Plan:
 
 
 def when_place(names: Names, seen: Explored) -> Plan:
-    notes = yield from all_of(scans(seen, run_of(place_of(names), 0)))
+    notes = yield from all_of(scans(seen, scenes(run_of(place_of(names), 0))))
     spans: list[tuple[float, float]] = []
     for start, end in (span for note in notes if not is_none(note) for span in spans_in(note)):
         if spans and start - spans[-1][1] <= apart(seen):
@@ -166,12 +181,13 @@ def when_place(names: Names, seen: Explored) -> Plan:
 def when_event(names: Names, seen: Explored) -> Plan:
     """Found frame by second, then looked at four times as closely."""
     doing = f"{names['colour']} person {ACTIONS[names['does']]}"
-    note = yield from in_scene(names["sign"], seen, where(doing, doing, EVENT_GAP))
+    sought = frames_with(doing, where(doing, doing, EVENT_GAP))
+    note = yield from in_scene(names["sign"], seen, sought)
     if is_none(note):
         yield from give(note, "")
         return
     start, end = spans_in(note)[0][0], spans_in(note)[-1][1]
-    note = yield look(max(0.0, start - 1), min(end + 1, seen.seconds), 12, where(doing, doing, EVENT_GAP))
+    note = yield look(max(0.0, start - 1), min(end + 1, seen.seconds), 12, sought)
     yield from give(note, as_spans(spans_in(note)))
 
 
@@ -183,8 +199,8 @@ def last_has(names: Names, seen: Explored) -> Plan:
         yield answer(UNANSWERABLE, [])
         return
     place, start, end = scene
-    read = at(place, matched(rf"\w+ person {HAS} {thing}", thing, last=True))
-    for step in reversed(list(closer(seen, start, end, read))):
+    sought = _with(rf"\w+ person {HAS} {thing}", thing, last=True).at(place)
+    for step in reversed(list(closer(seen, start, end, sought))):
         note = yield step
         if not is_none(note):
             yield from give(note, note.split()[0])
@@ -193,19 +209,19 @@ def last_has(names: Names, seen: Explored) -> Plan:
 
 
 def never_with(names: Names, seen: Explored) -> Plan:
-    found = yield from _met(seen, beside(names["colour"], seen.options))
+    found = yield from _met(seen, people(beside(names["colour"], seen.options)))
     yield from _the_rest(seen.options, found)
 
 
 def never_shown(names: Names, seen: Explored) -> Plan:
-    found = yield from _met(seen, firsts(seen.options, 1))
+    found = yield from _met(seen, scenes(firsts(seen.options, 1)))
     yield from _the_rest(seen.options, found)
 
 
-def _met(seen: Explored, read: Read) -> Generator[Step, str, dict[str, float]]:
+def _met(seen: Explored, sought: Sought) -> Generator[Step, str, dict[str, float]]:
     """When each of the options was met first; a scan that ends once all but one were."""
     found: dict[str, float] = {}
-    for step in scans(seen, read):
+    for step in scans(seen, sought):
         found = {**_firsts_in((yield step)), **found}
         if len(found) >= len(seen.options) - 1:
             break
@@ -222,7 +238,7 @@ def _the_rest(options: Sequence[str], found: dict[str, float]) -> Plan:
 
 
 def first_sign(names: Names, seen: Explored) -> Plan:
-    note = yield from until_found(scans(seen, firsts(seen.options, 1)))
+    note = yield from until_found(scans(seen, scenes(firsts(seen.options, 1))))
     first = min(_firsts_in(note).items(), key=lambda each: each[1], default=("", 0.0))
     yield from give(note, first[0])
 
@@ -230,7 +246,7 @@ def first_sign(names: Names, seen: Explored) -> Plan:
 def order(names: Names, seen: Explored) -> Plan:
     asked = seen.options[0].split(", ")
     found: dict[str, float] = {}
-    for step in scans(seen, firsts(asked, 0)):
+    for step in scans(seen, scenes(firsts(asked, 0))):
         found = {**_firsts_in((yield step)), **found}
         if len(found) == len(asked):
             break
@@ -239,16 +255,16 @@ def order(names: Names, seen: Explored) -> Plan:
 
 
 def longest_place(names: Names, seen: Explored) -> Plan:
-    yield from _longest(seen, r"^{0};")
+    yield from _longest(seen, scenes, r"^{0};")
 
 
 def longest_person(names: Names, seen: Explored) -> Plan:
-    yield from _longest(seen, r"\b{0} \w+ person with")
+    yield from _longest(seen, people, r"\b{0} \w+ person with")
 
 
-def _longest(seen: Explored, pattern: str) -> Plan:
+def _longest(seen: Explored, told: Callable[[Read], Sought], pattern: str) -> Plan:
     total: Counter[str] = Counter()
-    for step in scans(seen, counts(total, seen.options, pattern)):
+    for step in scans(seen, told(counts(total, seen.options, pattern))):
         note = yield step
         total.update({name: int(count) - total[name] for name, count in re.findall(r"(\w+) (\d+)", note)})
     yield answer(max(seen.options, key=lambda option: total[option]), [])
@@ -269,7 +285,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     """
     met: dict[str, float] = {}
     left = seen.steps - 1
-    for step in scans(seen, firsts((first, last), number)):
+    for step in scans(seen, scenes(firsts((first, last), number))):
         met = {**_firsts_in((yield step)), **met}
         left -= 1
         if len(met) == 2:
@@ -278,7 +294,8 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
         yield answer(UNANSWERABLE, [])
         return
     read = between(first, last, met, number, where(rf"person {act}", act, SHORTEST))
-    looks = closer(seen, met[first] - apart(seen) + 1, met[last], read, SHORTEST)
+    sought = frames_with(rf"\w+ person {act}", read, lambda line: field(line, number))
+    looks = closer(seen, met[first] - apart(seen) + 1, met[last], sought, SHORTEST)
     notes = yield from all_of(islice(looks, left))
     spans = [span for note in notes if not is_none(note) for span in spans_in(note)]
     events = joined([Line(start, end, 1, "") for start, end in spans], SHORTEST)  # one may lie in two looks
@@ -290,7 +307,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
 
 def heard(seen: Explored, pattern: str, name: str) -> Part:
     """Notes what the first line of a form says: `costs seven coins 47.0-49.0`."""
-    return (yield from until_found(hearings(seen, matched(pattern, name))))
+    return (yield from until_found(hearings(seen, lines_with(pattern, matched(pattern, name)))))
 
 
 def price(names: Names, seen: Explored) -> Plan:
@@ -342,14 +359,14 @@ def _shown_when_heard(seen: Explored, pattern: str, name: str, number: int) -> P
 def seen_unsaid(names: Names, seen: Explored) -> Plan:
     said = yield from _brands_said(seen)
     left = [option for option in seen.options if option not in said]
-    note = (yield from until_found(scans(seen, firsts(left, 1)))) if left else "none: sign"
+    note = (yield from until_found(scans(seen, scenes(firsts(left, 1))))) if left else "none: sign"
     yield from give(note, next(iter(_firsts_in(note)), ""))
 
 
 def said_unseen(names: Names, seen: Explored) -> Plan:
     said = yield from _brands_said(seen)
     left = [option for option in seen.options if option in said]
-    for step in scans(seen, firsts(left, 1)) if len(left) > 1 else ():
+    for step in scans(seen, scenes(firsts(left, 1))) if len(left) > 1 else ():
         shown = _firsts_in((yield step))
         left = [option for option in left if option not in shown]
         if len(left) == 1:
@@ -358,13 +375,15 @@ def said_unseen(names: Names, seen: Explored) -> Plan:
 
 
 def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
-    notes = yield from all_of(hearings(seen, spoken(seen.options)))
+    sought = lines_with(rf"(?i)\b(?:{'|'.join(seen.options)})\b", spoken(seen.options))
+    notes = yield from all_of(hearings(seen, sought))
     return {name: start for note in reversed(notes) for name, start in _firsts_in(note).items()}
 
 
 def when_said(names: Names, seen: Explored) -> Plan:
     brand = names["brand"]
-    notes = yield from all_of(hearings(seen, where(rf"(?i)\b{brand}\b", brand, 0.0)))
+    pattern = rf"(?i)\b{brand}\b"
+    notes = yield from all_of(hearings(seen, lines_with(pattern, where(pattern, brand, 0.0))))
     spans = sorted({span for note in notes if not is_none(note) for span in spans_in(note)})
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
 

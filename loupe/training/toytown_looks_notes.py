@@ -1,0 +1,227 @@
+"""What is noted of a percept while toytown is explored.
+
+First each frame or line by itself, then what they come to: `0 park, 10 park CAFE, 20 beach | CAFE 10.0`. Whoever learns
+to write the first part learns to see and to listen; the second is read from it.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loupe.training.toytown_oracle_prompts import Line, lines_of
+from loupe.training.toytown_oracle_steps import stretch
+
+Read = Callable[[str], str]
+"""What a percept in words comes to."""
+Tell = Callable[[Line], str]
+"""What a frame or a line says by itself."""
+SEEN = " | "
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What is looked for: what each frame or line tells of it, and what all of them come to."""
+
+    tell: Tell
+    read: Read
+
+    def note(self, told: str) -> str:
+        """The note of a percept in words."""
+        each = ", ".join(f"{moment(line)} {self.tell(line) or '-'}" for line in lines_of(told))
+        return f"{each}{SEEN}{self.read(told)}" if each else self.read(told)
+
+    def at(self, place: str) -> "Sought":
+        """The same in the frames of a place alone."""
+
+        def read(told: str) -> str:
+            return self.read("\n".join(line for line in told.split("\n") if f"] {place};" in line))
+
+        return Sought(lambda line: self.tell(line) if field(line, 0) == place else "", read)
+
+
+def found_in(note: str) -> str:
+    """What the frames or lines came to."""
+    return note.rpartition(SEEN)[2]
+
+
+# --- what a frame or a line tells -------------------------------------------------------------------------------------
+
+
+def scenes(read: Read) -> Sought:
+    """Place and sign of each frame: `0 park, 10 park CAFE`."""
+    return Sought(lambda line: " ".join(filter(None, (field(line, 0), field(line, 1)))), read)
+
+
+def people(read: Read) -> Sought:
+    """Who is in each frame: `0 red blue, 10 -`."""
+    return Sought(lambda line: " ".join(who.split()[0] for who in field(line, 2).split(", ") if who), read)
+
+
+def frames_with(pattern: str, read: Read, before: Tell | None = None) -> Sought:
+    """What in each frame has a form, after what else is told of it: `30 -, 31 red jumps`."""
+
+    def tell(line: Line) -> str:
+        match = re.search(pattern, line.text)
+        return " ".join(filter(None, (before and before(line), match and match[0].replace(" person", ""))))
+
+    return Sought(tell, read)
+
+
+def lines_with(pattern: str, read: Read) -> Sought:
+    """How what was heard in each line ends, where it has a form: `45 -, 47 six`."""
+
+    def tell(line: Line) -> str:
+        match = re.search(pattern, line.text)
+        return match[0].rpartition(" ")[2] if match else ""
+
+    return Sought(tell, read)
+
+
+def moment(line: Line) -> str:
+    """When a frame is, or the second in which a line begins."""
+    return f"{line.start:g}" if is_frame(line) else str(int(line.start))
+
+
+def is_frame(line: Line) -> bool:
+    return line.text.count("; ") == 3
+
+
+def field(line: Line, number: int) -> str:
+    """Of a frame in words: 0 place, 1 sign, 2 people, 3 actions."""
+    return [*line.text.split("; "), "", "", ""][number]
+
+
+# --- what they come to ------------------------------------------------------------------------------------------------
+
+
+def run_of(name: str, number: int) -> Read:
+    """Notes from when to when a field says a name, to the frame that no longer does: `CAFE 20.0-50.0`."""
+
+    def read(told: str) -> str:
+        lines = lines_of(told)
+        runs: list[tuple[float, float]] = []
+        for index, line in enumerate(lines):
+            if name in field(line, number).split(", "):
+                end = lines[index + 1].start if index + 1 < len(lines) else line.start
+                if runs and runs[-1][1] == line.start:
+                    runs[-1] = (runs[-1][0], end)
+                else:
+                    runs.append((line.start, end))
+        return f"{name} {', '.join(stretch(*run) for run in runs)}" if runs else f"none: {name}"
+
+    return read
+
+
+def sign_and_place(sign: str) -> Read:
+    """Notes where a sign is, and from when to when frames show that place: `CAFE 30.0 park 20.0-50.0`."""
+
+    def read(told: str) -> str:
+        lines = lines_of(told)
+        there = [index for index, line in enumerate(lines) if field(line, 1) == sign]
+        if not there:
+            return f"none: {sign}"
+        first, last, place = there[0], there[-1], field(lines[there[0]], 0)
+        while first > 0 and field(lines[first - 1], 0) == place:
+            first -= 1
+        while last + 1 < len(lines) and field(lines[last + 1], 0) == place:
+            last += 1
+        return f"{sign} {lines[there[0]].start:.1f} {place} {stretch(lines[first].start, lines[last].start)}"
+
+    return read
+
+
+def firsts(names: Sequence[str], number: int) -> Read:
+    """Notes when a field first says each of some names: `park 20.0 beach 50.0`."""
+
+    def read(told: str) -> str:
+        first: dict[str, float] = {}
+        for line in lines_of(told):
+            for name in names:
+                if name in field(line, number).split(", "):
+                    first.setdefault(name, line.start)
+        return " ".join(f"{name} {start:.1f}" for name, start in first.items()) or "none: " + names[0]
+
+    return read
+
+
+def between(first: str, last: str, met: dict[str, float], number: int, read: Read) -> Read:
+    """What lies between the first times that a field says two names, which frames have met at some times."""
+
+    def read_between(told: str) -> str:
+        kept: list[Line] = []
+        begun = False
+        for line in lines_of(told):
+            says = field(line, number).split(", ")
+            if line.start >= met[last] or last in says:
+                break
+            begun = begun or first in says or line.start > met[first]
+            if begun:
+                kept.append(line)
+        return read("\n".join(f"[{line.start:.1f}] {line.text}" for line in kept))
+
+    return read_between
+
+
+def counts(before: Counter[str], names: Sequence[str], pattern: str) -> Read:
+    """Notes how many frames showed each name, those before counted in: `park 3 beach 5`."""
+
+    def read(told: str) -> str:
+        lines = lines_of(told)
+        now = {name: sum(bool(re.search(pattern.format(name), line.text)) for line in lines) for name in names}
+        return " ".join(f"{name} {before[name] + now[name]}" for name in names)
+
+    return read
+
+
+def beside(colour: str, names: Sequence[str]) -> Read:
+    """Notes who of some people is in a picture with somebody: `blue 20.0`."""
+
+    def read(told: str) -> str:
+        found: dict[str, float] = {}
+        for line in lines_of(told):
+            people = [who.split()[0] for who in field(line, 2).split(", ") if who]
+            for name in names if colour in people else ():
+                if name in people:
+                    found.setdefault(name, line.start)
+        return " ".join(f"{name} {start:.1f}" for name, start in found.items()) or f"none: {colour}"
+
+    return read
+
+
+def sign_while(place: str, pattern: str) -> Read:
+    """Notes the sign that is shown while something happens: `CAFE 47.0`."""
+
+    def read(told: str) -> str:
+        for line in lines_of(told):
+            if field(line, 0) == place and field(line, 1) and re.search(pattern, line.text):
+                return f"{field(line, 1)} {line.start:.1f}"
+        return f"none: {pattern}"
+
+    return read
+
+
+def shown_in(number: int) -> Read:
+    """Notes a field of the first frame that has it: `park 47.0`."""
+
+    def read(told: str) -> str:
+        frames = [line for line in lines_of(told) if is_frame(line) and field(line, number)]
+        return f"{field(frames[0], number)} {frames[0].start:.1f}" if frames else "none: shown"
+
+    return read
+
+
+def taker(thing: str) -> Read:
+    """Notes who has a thing after it was handed over; or, where that is not shown yet, who hands it over."""
+
+    def read(told: str) -> str:
+        giver = ""
+        for line in lines_of(told):
+            for who, does in re.findall(rf"(\w+) person (hands over|holds|drops) {thing}", line.text):
+                if does == "hands over":
+                    giver = who
+                elif giver and who != giver:
+                    return f"{who} person holds {thing} {line.start:.1f}"
+        return f"{giver} hands over {thing}" if giver else f"none: {thing}"
+
+    return read
