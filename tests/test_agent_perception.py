@@ -94,6 +94,17 @@ async def test_only_the_newest_look_keeps_its_pictures(films: str) -> None:
     assert [[media.ts_ms for media in turn.media] for turn in trace.turns] == [[0, 1000, 2000], [3000, 4000], []]
 
 
+async def test_what_a_purge_and_notes_are_worth_can_be_measured_without_them(films: str) -> None:
+    said = [look(0, 2, 2), look(3, 5, 2, observation="two bars"), answer("A", **SURE)]
+    whole, _ = await play(films, list(said))
+    unpurged, trace = await play(films, list(said), looking={"purge": False})
+    forgetful, _ = await play(films, list(said), looking={"notes": False})
+    shown = [len(pictures_of(cast.engines["vlm"].requests[2])) for cast in (whole, unpurged, forgetful)]
+    assert shown == [2, 4, 2]
+    assert ["two bars" in cast.prompts("vlm")[2] for cast in (whole, unpurged, forgetful)] == [True, True, False]
+    assert len(prompt_of(trace, 2)) == len(unpurged.engines["vlm"].requests[2].messages)
+
+
 async def test_a_look_that_is_refused_leaves_the_last_one_in_place(films: str) -> None:
     said = [look(0, 2, 3), look(5, 9, 3), answer("A", **SURE)]
     cast, _ = await play(films, said)

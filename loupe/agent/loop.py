@@ -105,15 +105,15 @@ def with_steps(opening: Sequence[ShownMessage], steps: str) -> tuple[ShownMessag
 def standing(run: Rollout) -> Iterator[ShownPart]:
     """What later prompts may show: the opening, and the newest percept even where this prompt has no room for it."""
     yield from (part for message in run.opening for part in message.parts)
-    newest = next((turn for turn in reversed(run.turns) if turn.percept), None)
-    if newest is not None:
-        yield from view.media_parts(newest)
+    percepts = [turn for turn in run.turns if turn.percept]
+    for turn in percepts[-1:] if run.scene.settings.looking.purge else percepts:
+        yield from view.media_parts(turn)
 
 
 async def take_turn(run: Rollout) -> None:
     """Ask for a turn, do what it says, and record it."""
     scene, tools = run.scene, run.tools()
-    prompt = view.prompt(run.opening, run.turns, view.settings_of(run.policy.shown(scene.settings)))
+    prompt = view.prompt(run.opening, run.turns, run.policy.view_settings(scene.settings))
     request = run.policy.form.request(scene, scene.media.real(prompt), tools)
     scene.media.forget_all_but(standing(run))
     unparsed = trailing([not turn.parsed for turn in run.turns])
@@ -260,7 +260,7 @@ def failed(desk: Desk, policy: Policy, question: Question, error: str | None, da
         before_ms=question.before_ms,
         policy=policy.name,
         view_version=view.VIEW_VERSION,
-        view_settings=view.settings_of(policy.shown(desk.answer)),
+        view_settings=policy.view_settings(desk.answer),
         config_hash=desk.config_hash,
         prompts=(),
         models=tuple(RoleModel(role=role, model=desk.config.roles[role]) for role in needed_roles(policy, desk.answer)),

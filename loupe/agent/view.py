@@ -2,6 +2,7 @@
 
 - A result that has a brief form stands whole only while it is the newest of its kind; then the brief form stays.
 - Percepts (what the model looked at and listened to itself) are one kind; the newest stands with pictures and sound.
+  The config can have all of them stand, and no notes, to measure what either is worth.
 - The newest turns stand as they were said, older ones without thought, confidence and empty arguments.
 - What does not parse is shown back up to a length.
 - A prompt has at most so many letters: its longest result loses lines from its end, as long as enough of it is left;
@@ -10,9 +11,10 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Literal
 
-from loupe.config import Shown
+from loupe.config import Looking, Shown
 from loupe.untrusted import as_data, cut
 from schemas.traces import ShownMessage, ShownPart, Trace, TurnRecord, prompt_hash
 
@@ -29,9 +31,19 @@ class ViewError(Exception):
     """A trace whose prompts this version cannot make again."""
 
 
-def settings_of(shown: Shown) -> str:
-    """What the view depends on beside the record, as JSON."""
-    return json.dumps({"letters": letters_of(shown), "whole_turns": shown.whole_turns})
+@dataclass(frozen=True)
+class Bounds:
+    """What the view depends on beside the record."""
+
+    letters: int
+    whole_turns: int
+    purge: bool
+    notes: bool
+
+
+def settings_of(shown: Shown, looking: Looking) -> str:
+    """The bounds as a trace keeps them: JSON."""
+    return json.dumps(asdict(Bounds(letters_of(shown), shown.whole_turns, looking.purge, looking.notes)))
 
 
 def letters_of(shown: Shown) -> int:
@@ -51,11 +63,13 @@ def prompt_of(trace: Trace, index: int) -> tuple[ShownMessage, ...]:
 
 def prompt(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], settings: str) -> tuple[ShownMessage, ...]:
     """The opening, then what was said and what came back, turn by turn, within the view's bounds."""
-    bounds: dict[str, int] = json.loads(settings)
-    letters, old = bounds["letters"], len(turns) - bounds["whole_turns"]
-    newest = newest_of_kind(turns)
-    results = [turn.result if turn.index in newest else turn.brief or turn.result for turn in turns]
-    media = [media_parts(turn) if turn.index in newest else () for turn in turns]
+    bounds = Bounds(**json.loads(settings))
+    letters, old = bounds.letters, len(turns) - (bounds.whole_turns if bounds.notes else 0)
+    whole = standing(turns, bounds)
+    results = [turn.result if turn.index in whole else turn.brief or turn.result for turn in turns]
+    media = [media_parts(turn) if turn.index in whole else () for turn in turns]
+    if not bounds.notes:
+        turns = [turn.model_copy(update={"observation": ""}) for turn in turns]
     said = [_said_shortly(turn) if turn.parsed and index < old else _said(turn) for index, turn in enumerate(turns)]
     for left_out in range(max(1, len(turns))):
         notes = [f"- {cut(as_data(turn.observation), NOTE_LETTERS)}" for turn in turns[:left_out] if turn.observation]
@@ -70,10 +84,14 @@ def prompt(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], setting
     return (*opening, *_chat(said[-1:], media[-1:], shortened))
 
 
-def newest_of_kind(turns: Sequence[TurnRecord]) -> set[int]:
+def standing(turns: Sequence[TurnRecord], bounds: Bounds) -> set[int]:
     """Indexes of the turns whose results stand whole."""
     newest = {_kind(turn): turn.index for turn in turns if turn.brief is not None}
-    return {turn.index for turn in turns if turn.brief is None or newest[_kind(turn)] == turn.index}
+    return {
+        turn.index
+        for turn in turns
+        if turn.brief is None or newest[_kind(turn)] == turn.index or (turn.percept and not bounds.purge)
+    }
 
 
 def _kind(turn: TurnRecord) -> str | None:

@@ -69,6 +69,10 @@ class Looking(Section):
     """Seconds that are watched at once, at most."""
     prompt_tokens: int | None = Field(default=None, ge=256)
     """Tokens of a prompt where nothing is indexed and notes are all that is kept; None: as shown.prompt_tokens."""
+    purge: bool = True
+    """Of all percepts only the newest stands in a prompt. False, to measure what that saves: all of them do."""
+    notes: bool = True
+    """What turns noted stays in the prompt. False, to measure what that is worth: it goes as thoughts do."""
     hearing: Annotated[Literal["transcript", "audio", "off"], Off] = "transcript"
     """What the model gets of sound. transcript: the words, by the role transcriber; audio: the sound, if it hears."""
 

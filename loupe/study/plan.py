@@ -86,17 +86,14 @@ class Without:
 
 
 ABLATIONS = (
+    Without("no purge", "active_perception", ("answer.looking.purge=false",)),
+    Without("no notes", "active_perception", ("answer.looking.notes=false",)),
     Without("no sound", "active_perception", ("answer.looking.hearing=off",)),
     Without("no sound", "investigator", ("answer.looking.hearing=off",)),
     Without("no critic", "investigator", ("answer.critic.mode=off",)),
     Without("no index", "investigator", indexed=False),
     Without("no critic", "retrieval_critic", ("answer.critic.mode=off",)),
 )
-LEFT_OUT = {
-    "no purge": "the view shows only the newest percept, and the config cannot change that yet",
-    "no notes": "what a turn noted stays in the prompt, and the config cannot change that yet",
-}
-"""What the source paper takes away and this study cannot, and why."""
 
 
 def turns(count: int) -> tuple[str, ...]:

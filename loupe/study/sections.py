@@ -21,7 +21,7 @@ from loupe.study.measures import (
     Measured,
     at_length,
 )
-from loupe.study.plan import LEFT_OUT, WHOLE, Curve, Size
+from loupe.study.plan import WHOLE, Curve, Size
 from loupe.study.plots import Axis, Line
 
 STYLES = {"active_perception": "s1", "retrieval_critic": "s2", "investigator": "s3"}
@@ -180,7 +180,7 @@ def _ablation(story: Story) -> Section:
         f"Something is taken away, and the same questions are asked again, about films of {story.size.at:g} minutes.",
         (plots.differences(rows, told),) if rows else (),
         "one",
-        (" ".join(whole), *(f"Left out, {what}: {why}." for what, why in LEFT_OUT.items())),
+        (" ".join(whole),),
     )
 
 
