@@ -1,7 +1,7 @@
 """Search what was written about the film: frames, minutes, spoken lines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,7 +9,8 @@ from pydantic import Field
 from loupe.agent.films import Film
 from loupe.agent.scene import Scene
 from loupe.agent.tool import Observation
-from loupe.library.search import LEVELS, FilmCluster, Hit, clusters
+from loupe.library.search import LEVELS, Hit
+from loupe.timeline import Cluster, cluster
 from loupe.untrusted import as_data, cut
 
 
@@ -47,7 +48,8 @@ async def search_captions(
         return Observation(scene.prompt("search_nothing", query=as_data(query)))
     shown = scene.settings.shown
     gathered = sorted(places_of(hits, LEVELS[level].gap_ms)[: shown.clusters], key=lambda each: each.start_ms)
-    runs = collapse(as_told(scene, where, hits) if level == "frames" else hits, LEVELS[level].gap_ms)[: shown.hits]
+    texts = texts_of(scene, where, hits) if level == "frames" else [hit.text for hit in hits]
+    runs = collapse(hits, texts, LEVELS[level].gap_ms)[: shown.hits]
     is_by_meaning = any(hit.similarity is not None for hit in hits)
     places = [cluster_line(each, is_by_meaning) for each in gathered]
     told = {"query": as_data(query), "film": film, "count": len(hits)}
@@ -62,34 +64,34 @@ async def search_captions(
     )
 
 
-def as_told(scene: Scene, film: Film, hits: Sequence[Hit]) -> list[Hit]:
-    """Hits of frames with those fields of their captions that the config shows.
+def texts_of(scene: Scene, film: Film, hits: Sequence[Hit]) -> list[str]:
+    """Of each frame that was found, those fields of its caption that the config shows.
 
-    A hit that was indexed after the film was read stays as it was found.
+    A hit that was indexed after the film was read is told as it was found.
     """
     fields = scene.settings.shown.caption_fields
     captions = [(hit, film.caption_at(hit.start_ms)) for hit in hits]
-    return [replace(hit, text=caption.text(fields)) if caption else hit for hit, caption in captions]
+    return [caption.text(fields) if caption else hit.text for hit, caption in captions]
 
 
-def places_of(hits: Sequence[Hit], gap_ms: int) -> list[FilmCluster]:
-    """Where hits gather, the most similar place first (what a fused search ranks by means nothing to a reader), and of
-    equals, such as all that were found by their words alone, the one with the most hits."""
-    found = clusters([replace(hit, score=hit.similarity or 0.0) for hit in hits], gap_ms)
-    return sorted(found, key=lambda each: (-each.best_score, -each.count))
+def places_of(hits: Sequence[Hit], gap_ms: int) -> list[Cluster]:
+    """Where hits of one film gather, the most similar place first (what a fused search ranks by means nothing to a
+    reader), and of equals, such as all that were found by their words alone, the one with the most hits."""
+    middles = [(hit.start_ms + hit.end_ms) // 2 for hit in hits]
+    found = cluster(middles, [hit.similarity or 0.0 for hit in hits], gap_ms)
+    return sorted(found, key=lambda each: (-each.best_score, -each.count, each.start_ms))
 
 
-def collapse(hits: Sequence[Hit], gap_ms: int) -> list[Run]:
+def collapse(hits: Sequence[Hit], texts: Sequence[str], gap_ms: int) -> list[Run]:
     """Neighbours in time with the same text as one, in the order of the best of each."""
-    runs: list[list[Hit]] = []
-    for hit in sorted(hits, key=lambda hit: hit.start_ms):
-        last = runs[-1][-1] if runs else None
-        if last and last.text == hit.text and hit.start_ms - last.end_ms <= gap_ms:
-            runs[-1].append(hit)
+    runs: list[tuple[str, list[Hit]]] = []
+    for hit, text in sorted(zip(hits, texts, strict=True), key=lambda pair: pair[0].start_ms):
+        if runs and runs[-1][0] == text and hit.start_ms - runs[-1][1][-1].end_ms <= gap_ms:
+            runs[-1][1].append(hit)
         else:
-            runs.append([hit])
-    runs.sort(key=lambda run: min(hit.rank for hit in run))
-    return [Run(run[0].start_ms, run[-1].end_ms, len(run), similarity_of(run), run[0].text) for run in runs]
+            runs.append((text, [hit]))
+    runs.sort(key=lambda run: min(hit.rank for hit in run[1]))
+    return [Run(own[0].start_ms, own[-1].end_ms, len(own), similarity_of(own), text) for text, own in runs]
 
 
 def similarity_of(hits: Sequence[Hit]) -> float | None:
@@ -102,7 +104,7 @@ def times(start_ms: int, end_ms: int) -> str:
     return f"{start_ms / 1000:.1f}" if end_ms <= start_ms else f"{start_ms / 1000:.1f}-{end_ms / 1000:.1f}"
 
 
-def cluster_line(each: FilmCluster, is_by_meaning: bool) -> str:
+def cluster_line(each: Cluster, is_by_meaning: bool) -> str:
     """A place where hits gather."""
     density = f", {each.density_per_minute:.0f} a minute" if each.count > 1 else ""
     best = f", best {each.best_score:.2f}" if is_by_meaning else ""
