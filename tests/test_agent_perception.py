@@ -22,7 +22,7 @@ from loupe.engines.scripted import ScriptedEngine
 from loupe.engines.scripted_speech import ScriptedTranscriber
 from loupe.engines.speech import RATE, Spoken
 from loupe.media import cut_audio, decode_jpeg, sample_frames
-from loupe.training.toytown_looks import Ears, ToytownDesk, looker_config
+from loupe.training.toytown_lessons.looking import Ears, ToytownDesk, looker_config
 from schemas.messages import Audio, Image
 from schemas.traces import MediaRef, ShownMessage, ShownPart, Trace, prompt_hash
 from tests.agent_scene import Cast, Script, answer, listen, look, pictures_of, question, text_of, watch

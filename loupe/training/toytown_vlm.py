@@ -5,8 +5,8 @@
 3. `train_decoder`, texts: copying, and finding what stands at a time: summaries and questions about several frames
    are made of both, and learn neither by themselves.
 4. `train_decoder`, all: captions still, and questions about frames, summaries of chunks and of films.
-5. `train_decoder`, agent: all of these, and the agents' roles, by the lessons of toytown_lessons (with `--policy
-   retrieval_critic` and `--policy investigator`), toytown_looks and toytown_lessons_passive in one folder.
+5. `train_decoder`, agent: all of these, and the agents' roles, by what toytown_lessons writes for every policy, all
+   in one folder.
 Every phase can be killed and goes on where it was; OUT/model is a usable model from the second phase on. Run it on
 several processes with `torchrun --nproc-per-node N -m loupe.training.toytown_vlm OUT` (one thread each on a CPU).
 """
@@ -29,7 +29,7 @@ from loupe.training.muon import Muon, MuonAndAdam, hidden_and_others
 from loupe.training.tiny_vlm import save, train_tokenizer, untrained, with_words
 from loupe.training.tower import BatchedTower
 from loupe.training.toytown_decoder import FeaturePool, Mix, TaskBatches, TaskEncoder, decoder_loss
-from loupe.training.toytown_lesson_pool import LessonPool
+from loupe.training.toytown_lessons.pool import LessonPool
 from loupe.training.toytown_pictures import SIZE, Drawn, Pool, drawn_stills, jittered, to_floats
 from loupe.training.toytown_tasks import HELD_OUT, corpus
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from loupe.training.toytown_oracle_heard import (
+from loupe.training.toytown_lessons.oracle_heard import (
     hat_of_number,
     origin,
     own_number,
@@ -19,8 +19,8 @@ from loupe.training.toytown_oracle_heard import (
     when_said,
     wish,
 )
-from loupe.training.toytown_oracle_prompts import Seen
-from loupe.training.toytown_oracle_steps import (
+from loupe.training.toytown_lessons.oracle_prompts import Seen
+from loupe.training.toytown_lessons.oracle_steps import (
     ACTIONS,
     ALL,
     EVENT_GAP,

@@ -12,14 +12,21 @@ from loupe.agent.tool import parse_turn
 from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.benchmarks.toytown.writing import write_film
 from loupe.engines.protocol import Reply
-from loupe.training.toytown_lessons import Rolled, real
-from loupe.training.toytown_lessons_tables import Lesson
-from loupe.training.toytown_looks import ROLE, looker_config, of_film, right_turn, rollouts
-from loupe.training.toytown_looks_kinds import PLANS
-from loupe.training.toytown_looks_notes import found_in, frames_with, lines_with, run_of, scenes, sign_and_place
-from loupe.training.toytown_looks_plans import FRAMES, scans
-from loupe.training.toytown_looks_prompts import Explored, percept_of
-from loupe.training.toytown_oracle_prompts import OFF
+from loupe.training.toytown_lessons.looking import ROLE, looker_config, of_film, right_turn, rollouts
+from loupe.training.toytown_lessons.looking_kinds import PLANS
+from loupe.training.toytown_lessons.looking_notes import (
+    found_in,
+    frames_with,
+    lines_with,
+    run_of,
+    scenes,
+    sign_and_place,
+)
+from loupe.training.toytown_lessons.looking_plans import FRAMES, scans
+from loupe.training.toytown_lessons.looking_prompts import Explored, percept_of
+from loupe.training.toytown_lessons.oracle_prompts import OFF
+from loupe.training.toytown_lessons.rolled import Rolled, real
+from loupe.training.toytown_lessons.tables import Lesson
 from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Image, Usage
 
@@ -29,7 +36,7 @@ MINUTES = 5
 @pytest.fixture(scope="module")
 def rolled() -> list[Rolled]:
     """A film of five minutes; a turn in five is a mistake, and now and then a word is misheard."""
-    return list(rollouts(11, 1, MINUTES, 29, errs=0.2))
+    return [each for of_one in rollouts(11, 1, MINUTES, 29, errs=0.2) for each in of_one]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +46,7 @@ def told(rolled: list[Rolled]) -> list[Lesson]:
 
 def test_the_same_seed_gives_the_same_lessons() -> None:
     def some(seed: int) -> list[Lesson]:
-        return [lesson for each in rollouts(seed, 1, 1, 6) for lesson in each.lessons]
+        return [lesson for of_one in rollouts(seed, 1, 1, 6) for each in of_one for lesson in each.lessons]
 
     assert some(3) == some(3) != some(4)
 
@@ -55,7 +62,7 @@ def test_every_kind_of_question_has_a_plan() -> None:
 
 
 def test_an_oracle_that_does_not_err_answers_most_questions() -> None:
-    marks = [each.right for each in rollouts(12, 1, MINUTES, 29, errs=0.0, mishears=0.0)]
+    marks = [each.right for of_one in rollouts(12, 1, MINUTES, 29, errs=0.0, mishears=0.0) for each in of_one]
     assert sum(marks) / len(marks) >= 0.85
 
 
@@ -111,7 +118,7 @@ def test_notes_of_turns_that_have_gone_are_followed() -> None:
     config = looker_config()
     looking = config.answer.looking.model_copy(update={"prompt_tokens": 1024})
     short = config.model_copy(update={"answer": config.answer.model_copy(update={"looking": looking})})
-    long = [each for each in of_film(12, 0, 20, 12, short, errs=0.1, mishears=0.0) if each.right]
+    long = [each for each in of_film((12, 0, 20), 12, short, errs=0.1, mishears=0.0) if each.right]
     gone = [lesson for each in long for lesson in each.lessons if "Notes of earlier turns:" in str(lesson.messages)]
     assert gone
     for lesson in gone:

@@ -11,7 +11,7 @@ from loupe.benchmarks.toytown.places import HEIGHT, WIDTH
 from loupe.benchmarks.toytown.screenplay import FPS, Film
 from loupe.engines.protocol import RequestError
 from loupe.timeline import linspace_ms
-from loupe.training.toytown_oracle_prompts import NOTE, OPTION, Done, done_of, text_of
+from loupe.training.toytown_lessons.oracle_prompts import NOTE, OPTION, Done, done_of, text_of
 from schemas.messages import Message
 
 OPENING = re.compile(r"Film 1\. ([\d.]+) s, .*?\.\n\nQuestion: (.*?)\n(.*?)\nStep 1 of (\d+)\.(.*)", re.DOTALL)

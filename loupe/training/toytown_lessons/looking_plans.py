@@ -6,9 +6,9 @@ A plan yields steps and is sent what is noted of their percepts. It knows nothin
 import math
 from collections.abc import Generator, Iterator
 
-from loupe.training.toytown_looks_notes import Read, Sought, scenes, sign_and_place
-from loupe.training.toytown_looks_prompts import Explored
-from loupe.training.toytown_oracle_steps import Part, Step, is_none, spans_in
+from loupe.training.toytown_lessons.looking_notes import Read, Sought, scenes, sign_and_place
+from loupe.training.toytown_lessons.looking_prompts import Explored
+from loupe.training.toytown_lessons.oracle_steps import Part, Step, is_none, spans_in
 
 FRAMES = 12
 """Of one look: what the tiny model takes."""

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from loupe.benchmarks.toytown.render import draw
-from loupe.training.toytown_lessons_tables import FrameRef, Lesson, read_lessons
+from loupe.training.toytown_lessons.tables import FrameRef, Lesson, read_lessons
 from loupe.training.toytown_pictures import Drawn, filmed
 from loupe.training.toytown_tasks import Task
 from schemas.messages import Text

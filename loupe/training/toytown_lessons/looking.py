@@ -1,45 +1,31 @@
-"""Lessons of the policy `active_perception` on toytown: what an oracle did that explored films by itself.
-
-`python -m loupe.training.toytown_looks OUT --films 8 --minutes 5 --seed 1` writes them as toytown_lessons writes those
-of the other roles, with a report of how many questions the oracle answered right. Their role is `looker`.
-"""
+"""Lessons of the policy `active_perception` on toytown: what an oracle did that explored films by itself."""
 
 import asyncio
-import json
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any
 
 import numpy as np
-import tyro
 
 from loupe.agent.films import Film as KnownFilm
 from loupe.agent.loop import rollout
 from loupe.agent.policies import find_policy
 from loupe.agent.scene import Desk
-from loupe.benchmarks.toytown.facts import Facts
-from loupe.benchmarks.toytown.questions import draw_questions
 from loupe.benchmarks.toytown.screenplay import Film
-from loupe.benchmarks.toytown.truth import truth_of
-from loupe.benchmarks.toytown.writing import write_film
 from loupe.config import Config, ScriptedModel, load
 from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.engines.speech import Spoken
 from loupe.media import Sound
 from loupe.scoring.answers import is_right
-from loupe.training.toytown_lessons import DEMO, Rolled, refuse_held_out, report, turn_lesson
-from loupe.training.toytown_lessons_library import DrawnFootage
-from loupe.training.toytown_lessons_tables import Lesson, write_lessons
-from loupe.training.toytown_looks_kinds import plan_of
-from loupe.training.toytown_looks_plans import FRAMES
-from loupe.training.toytown_looks_prompts import Explored, file_of, percept_of
-from loupe.training.toytown_oracle import LAST, SURE, UNSURE, follow, reply, said
-from loupe.training.toytown_oracle_prompts import OFF, Done, text_of
-from loupe.training.toytown_oracle_steps import Step
+from loupe.training.toytown_lessons.library import DrawnFootage
+from loupe.training.toytown_lessons.looking_kinds import plan_of
+from loupe.training.toytown_lessons.looking_plans import FRAMES
+from loupe.training.toytown_lessons.looking_prompts import Explored, file_of, percept_of
+from loupe.training.toytown_lessons.oracle import LAST, SURE, UNSURE, follow, reply, said
+from loupe.training.toytown_lessons.oracle_prompts import OFF, Done, text_of
+from loupe.training.toytown_lessons.oracle_steps import Step
+from loupe.training.toytown_lessons.rolled import DEMO, Rolled, Where, film_and_questions, refuse_held_out, turn_lesson
+from loupe.training.toytown_lessons.tables import Lesson
 from schemas.messages import Message
 from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import Trace
@@ -178,23 +164,20 @@ def looker_config() -> Config:
 
 def rollouts(
     seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, mishears: float = 0.03
-) -> Iterator[Rolled]:
-    """Every rollout of so many films; those that ended wrong have no lessons. Raises ValueError for held-out seeds."""
+) -> Iterator[list[Rolled]]:
+    """Film by film, every rollout; those that ended wrong have no lessons. Raises ValueError for held-out seeds."""
     refuse_held_out(seed)
     config = looker_config()
     for index in range(films):
-        yield from of_film(seed, index, minutes, questions, config, errs=errs, mishears=mishears)
+        yield of_film((seed, index, minutes), questions, config, errs=errs, mishears=mishears)
 
 
-def of_film(
-    seed: int, index: int, minutes: float, count: int, config: Config, *, errs: float, mishears: float
-) -> list[Rolled]:
+def of_film(where: Where, count: int, config: Config, *, errs: float, mishears: float) -> list[Rolled]:
     """The rollouts of one film."""
-    film, rng = write_film(seed, index, minutes), np.random.default_rng((seed, index, 2))
-    questions = draw_questions(Facts(truth_of(film)), f"{film.name}.mp4", np.random.default_rng((seed, index)), count)
+    film, questions = film_and_questions(where, count)
+    rng = np.random.default_rng((*where[:2], 2))
     desk = ToytownDesk(film, Looker(film, rng, errs), Ears(film, rng, mishears), config)
     traces = asyncio.run(_play(desk, questions))
-    where = (seed, index, minutes)
     return [_rolled(one, trace, film, where) for one, trace in zip(questions, traces, strict=True)]
 
 
@@ -203,55 +186,13 @@ async def _play(desk: Desk, questions: Sequence[Question]) -> list[Trace]:
     return [await rollout(desk, find_policy(POLICY), question) for question in questions]
 
 
-def _rolled(question: Question, trace: Trace, film: Film, where: tuple[int, int, float]) -> Rolled:
+def _rolled(question: Question, trace: Trace, film: Film, where: Where) -> Rolled:
     assert question.answer is not None
     right = is_right(question.answer_type, trace.answer, question.answer)
     return Rolled(question, trace, right, tuple(_lessons(question, trace, film, where)) if right else ())
 
 
-def _lessons(question: Question, trace: Trace, film: Film, where: tuple[int, int, float]) -> Iterator[Lesson]:
+def _lessons(question: Question, trace: Trace, film: Film, where: Where) -> Iterator[Lesson]:
     for turn in trace.turns:
         lesson = turn_lesson(question, trace, turn, where, lambda messages: right_turn(messages, film))
         yield replace(lesson, role=ROLE)
-
-
-# --- the command ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Which lessons to write."""
-
-    out: Annotated[Path, tyro.conf.Positional]
-    """Folder to write to: a Parquet file a film, and report.json."""
-    films: int = 8
-    """How many films."""
-    minutes: float = 5
-    """How long each is."""
-    seed: int = 1
-    """What films, questions and mistakes are drawn from."""
-    questions: int = 40
-    """Questions a film, at most."""
-    errs: float = 0.15
-    """How often a turn is a mistake."""
-    mishears: float = 0.03
-    """Share of spoken words that are misheard."""
-
-
-def main(settings: Settings) -> None:
-    settings.out.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    rolled: list[Rolled] = []
-    config = looker_config()
-    for index in range(settings.films):
-        amounts = {"errs": settings.errs, "mishears": settings.mishears}
-        of_one = of_film(settings.seed, index, settings.minutes, settings.questions, config, **amounts)
-        write_lessons(settings.out / f"looks-{index:05}.parquet", (one for each in of_one for one in each.lessons))
-        rolled += of_one
-    told: dict[str, Any] = report(rolled, time.monotonic() - began)
-    (settings.out / "report.json").write_text(json.dumps(told, indent=2))
-    sys.stdout.write(json.dumps(told, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Settings))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.benchmarks.toytown.templates_seen import DOES
-from loupe.training.toytown_oracle_prompts import Line, Seen, gathered, hits_of, lines_of, seen_by_vlm
+from loupe.training.toytown_lessons.oracle_prompts import Line, Seen, gathered, hits_of, lines_of, seen_by_vlm
 from schemas.questions import LETTERS, UNANSWERABLE
 
 ACTIONS = {phrase: action for action, phrase in DOES.items()}

@@ -16,9 +16,9 @@ from loupe.benchmarks.toytown.captions import visible
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.engines.protocol import ChatRequest, Reply
 from loupe.scoring.answers import is_right
-from loupe.training.toytown_oracle_plans import plan_of
-from loupe.training.toytown_oracle_prompts import OFF, VLM, Done, Seen, frames_of, text_of
-from loupe.training.toytown_oracle_steps import Plan, Step
+from loupe.training.toytown_lessons.oracle_plans import plan_of
+from loupe.training.toytown_lessons.oracle_prompts import OFF, VLM, Done, Seen, frames_of, text_of
+from loupe.training.toytown_lessons.oracle_steps import Plan, Step
 from schemas.messages import Message, Usage
 from schemas.outputs import Doubt, FrameAnswer, Verdict
 from schemas.questions import UNANSWERABLE, Question

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loupe.training.toytown_oracle_prompts import Line, lines_of
-from loupe.training.toytown_oracle_steps import stretch
+from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
+from loupe.training.toytown_lessons.oracle_steps import stretch
 
 Read = Callable[[str], str]
 """What a percept in words comes to."""

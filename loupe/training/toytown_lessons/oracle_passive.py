@@ -9,8 +9,8 @@ from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.benchmarks.toytown.world import COLOURS, Still
 from loupe.engines.protocol import ChatRequest, Reply
-from loupe.training.toytown_oracle import asked_as, reply
-from loupe.training.toytown_oracle_prompts import frames_of, text_of
+from loupe.training.toytown_lessons.oracle import asked_as, reply
+from loupe.training.toytown_lessons.oracle_prompts import frames_of, text_of
 from schemas.outputs import FrameAnswer
 from schemas.questions import Question
 

@@ -1,8 +1,6 @@
 """Lessons of the baseline that does not choose: its own requests, with answers from the film's truth."""
 
-import json
 import re
-from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
@@ -14,11 +12,12 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.engines.protocol import Reply
 from loupe.prompts import load
 from loupe.training.toytown_decoder import TaskEncoder
-from loupe.training.toytown_lesson_pool import LessonPool
-from loupe.training.toytown_lessons import VLM, options_of, oracle_config
-from loupe.training.toytown_lessons_passive import ROLE, Asked, Settings, lessons, main, of_film
-from loupe.training.toytown_lessons_tables import FrameRef, lengths, read_lessons
-from loupe.training.toytown_oracle_passive import NOT_SHOWN, reason
+from loupe.training.toytown_lessons.oracle_passive import NOT_SHOWN, reason
+from loupe.training.toytown_lessons.passive import ROLE, Asked, of_film, rollouts
+from loupe.training.toytown_lessons.report import VLM
+from loupe.training.toytown_lessons.rolled import options_of
+from loupe.training.toytown_lessons.searching import oracle_config
+from loupe.training.toytown_lessons.tables import FrameRef, lengths
 from loupe.training.toytown_tasks import FRAME, HELD_OUT
 from schemas.messages import Usage
 from schemas.outputs import FrameAnswer
@@ -31,7 +30,7 @@ PROMPT_TOKENS = 1100
 @pytest.fixture(scope="module")
 def asked() -> list[Asked]:
     """Questions about a film of five minutes, half of them with frames of the true evidence."""
-    return of_film(11, 0, 5, 40, handed=0.5)
+    return of_film((11, 0, 5), 40, handed=0.5)
 
 
 def answer_of(one: Asked) -> FrameAnswer:
@@ -43,14 +42,14 @@ def seconds(frame: FrameRef) -> float:
 
 
 def test_the_same_seed_gives_the_same_lessons() -> None:
-    once, again, other = ([one.lesson for of_one in lessons(seed, 1, 2, 8) for one in of_one] for seed in (3, 3, 4))
+    once, again, other = ([one.lesson for of_one in rollouts(seed, 1, 2, 8) for one in of_one] for seed in (3, 3, 4))
     assert once == again != other
     assert once
 
 
 def test_held_out_seeds_are_never_trained_on() -> None:
     with pytest.raises(ValueError, match="never trained on"):
-        next(lessons(HELD_OUT, 1, 2, 8))
+        next(rollouts(HELD_OUT, 1, 2, 8))
 
 
 def test_a_prompt_is_the_question_with_its_frames_as_the_policy_asks(asked: list[Asked]) -> None:
@@ -126,13 +125,3 @@ def test_lessons_fit_the_tiny_model(asked: list[Asked]) -> None:
     (each,) = lengths([one.lesson for one in asked], TaskEncoder(AutoTokenizer.from_pretrained(VLM))).values()
     assert each.prompt_max <= PROMPT_TOKENS
     assert each.target_max <= oracle_config().answer.ask_tokens
-
-
-def test_the_command_writes_what_a_trainer_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(Settings(tmp_path, films=2, minutes=2, seed=3, questions=8))
-    written = [lesson for file in sorted(tmp_path.glob("*.parquet")) for lesson in read_lessons(file)]
-    assert written == [one.lesson for of_one in lessons(3, 2, 2, 8) for one in of_one]
-    assert LessonPool.of_folder(tmp_path).by_role == {ROLE: written}
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((tmp_path / "report.json").read_text())
-    assert (told["films"], sum(told["lessons"].values())) == (2, len(written))

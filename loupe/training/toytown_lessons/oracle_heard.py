@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from loupe.benchmarks.toytown.speech import NUMBERS
-from loupe.training.toytown_oracle_prompts import Seen, lines_of
-from loupe.training.toytown_oracle_steps import (
+from loupe.training.toytown_lessons.oracle_prompts import Seen, lines_of
+from loupe.training.toytown_lessons.oracle_steps import (
     Names,
     Plan,
     Step,

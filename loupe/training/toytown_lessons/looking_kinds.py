@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from itertools import islice
 
-from loupe.training.toytown_looks_notes import (
+from loupe.training.toytown_lessons.looking_notes import (
     Read,
     Sought,
     beside,
@@ -23,7 +23,7 @@ from loupe.training.toytown_looks_notes import (
     sign_while,
     taker,
 )
-from loupe.training.toytown_looks_plans import (
+from loupe.training.toytown_lessons.looking_plans import (
     SHORTEST,
     all_of,
     apart,
@@ -36,11 +36,11 @@ from loupe.training.toytown_looks_plans import (
     until_found,
     watch,
 )
-from loupe.training.toytown_looks_prompts import Explored
-from loupe.training.toytown_oracle_heard import in_digits, spoken
-from loupe.training.toytown_oracle_plans import place_of
-from loupe.training.toytown_oracle_prompts import Line
-from loupe.training.toytown_oracle_steps import (
+from loupe.training.toytown_lessons.looking_prompts import Explored
+from loupe.training.toytown_lessons.oracle_heard import in_digits, spoken
+from loupe.training.toytown_lessons.oracle_plans import place_of
+from loupe.training.toytown_lessons.oracle_prompts import Line
+from loupe.training.toytown_lessons.oracle_steps import (
     ACTIONS,
     EVENT_GAP,
     HAS,

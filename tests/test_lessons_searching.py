@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +19,15 @@ from loupe.asking import parse_answer
 from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_decoder import TaskEncoder
-from loupe.training.toytown_lesson_pool import DOUBTS, LETTERS, LETTERS_A_PICTURE, LessonPool, is_doubt
-from loupe.training.toytown_lessons import VLM, Rolled, real, rollouts
-from loupe.training.toytown_lessons_tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
-from loupe.training.toytown_oracle import right_turn
-from loupe.training.toytown_oracle_plans import PLANS, investigation_of
-from loupe.training.toytown_oracle_prompts import text_of
-from loupe.training.toytown_oracle_steps import is_none, when_in, where
+from loupe.training.toytown_lessons.oracle import right_turn
+from loupe.training.toytown_lessons.oracle_plans import PLANS, investigation_of
+from loupe.training.toytown_lessons.oracle_prompts import text_of
+from loupe.training.toytown_lessons.oracle_steps import is_none, when_in, where
+from loupe.training.toytown_lessons.pool import DOUBTS, LETTERS, LETTERS_A_PICTURE, LessonPool, is_doubt
+from loupe.training.toytown_lessons.report import VLM
+from loupe.training.toytown_lessons.rolled import Rolled, real
+from loupe.training.toytown_lessons.searching import rollouts
+from loupe.training.toytown_lessons.tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_pictures import Drawn
 from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Usage
@@ -37,7 +40,7 @@ PROMPT_TOKENS = 900
 @pytest.fixture(scope="module")
 def rolled() -> list[Rolled]:
     """A film with subtitles, five minutes long; a turn in five is a mistake."""
-    return list(rollouts(11, 1, 5, 40, errs=0.2, flawed=0.0))
+    return list(of_films(11, 1, 5, 40, errs=0.2, flawed=0.0))
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +48,14 @@ def told(rolled: list[Rolled]) -> list[Lesson]:
     return [lesson for each in rolled for lesson in each.lessons]
 
 
+def of_films(*what: float, **settings: Any) -> Iterator[Rolled]:
+    for of_one in rollouts(*what, **settings):
+        yield from of_one
+
+
 def lessons(*film: float, **settings: float) -> Iterator[Lesson]:
     """What is to be learned of rollouts: mistakes are left out."""
-    for each in rollouts(*film, **settings):
+    for each in of_films(*film, **settings):
         yield from (lesson for lesson in each.lessons if lesson.is_lesson)
 
 
@@ -135,12 +143,12 @@ def test_the_critic_sends_a_hasty_answer_back_and_it_is_mended(rolled: list[Roll
 
 
 def test_oracles_answer_most_questions_of_a_film_whose_lines_can_be_read() -> None:
-    marks = [each.right for each in rollouts(12, 1, 5, 40, errs=0.0, flawed=0.0)]
+    marks = [each.right for each in of_films(12, 1, 5, 40, errs=0.0, flawed=0.0)]
     assert sum(marks) / len(marks) >= 0.85
 
 
 def test_captions_with_a_captioners_errors_leave_most_questions_answered() -> None:
-    marks = [each.right for each in rollouts(12, 1, 5, 40, errs=0.0, flawed=1.0)]
+    marks = [each.right for each in of_films(12, 1, 5, 40, errs=0.0, flawed=1.0)]
     assert sum(marks) / len(marks) >= 0.75
 
 
@@ -213,7 +221,7 @@ def test_a_lesson_is_a_task_with_its_pictures_where_the_trainer_has_them(told: l
 
 
 def test_who_investigates_has_looked_before_the_answer() -> None:
-    rolled = [each for each in rollouts(11, 1, 5, 20, errs=0.1, flawed=0.0, policy="investigator") if each.right]
+    rolled = [each for each in of_films(11, 1, 5, 20, errs=0.1, flawed=0.0, policy="investigator") if each.right]
     assert rolled
     for each in rolled:
         *before, last = each.trace.turns
