@@ -13,6 +13,7 @@ from loupe.benchmarks.toytown import speech
 from loupe.benchmarks.toytown.sound import Samples
 from loupe.benchmarks.toytown.speech import RATE, VOCABULARY, clips
 from loupe.benchmarks.toytown.world import COLOURS, HATS, PLACES, SHAPES, THINGS
+from loupe.sound import Sound
 
 WINDOW_MS = 8_000
 """As much sound as the transcriber takes at once."""
@@ -30,8 +31,6 @@ COLOURED = {"white": 0.0, "light": 0.25, "pink": 0.5, "dark": 0.75, "brown": 1.0
 UNHEARD_NOISE = "pink"
 NOISES = (*(noise for noise in COLOURED if noise != UNHEARD_NOISE), "hum", "others")
 """That it learns from: those, one tone, and other people."""
-
-Sound = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
