@@ -148,6 +148,13 @@ async def test_what_was_refused_is_refused_again_and_an_answer_may_be_repeated_s
     assert trace.status == "answered"
 
 
+async def test_who_is_refused_again_and_again_is_asked_a_little_warmer(films: str) -> None:
+    past = look(9, 12, 2)
+    cast, trace = await play(films, [past, past, past, look(0, 2, 2), answer("A", **SURE)])
+    assert [turn.is_error for turn in trace.turns] == [True] * 3 + [False] * 2
+    assert [request.temperature for request in cast.engines["vlm"].requests] == [0, 0, 0.3, 0.7, 0]
+
+
 async def test_the_last_step_answers_however_unsure(films: str) -> None:
     looks = [look(0, at, 2) for at in (1, 2, 3, 4)]
     cast, trace = await play(films, [*looks, answer("B", confidence=0.1)])

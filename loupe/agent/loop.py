@@ -116,8 +116,7 @@ async def take_turn(run: Rollout) -> None:
     prompt = view.prompt(run.opening, run.turns, run.policy.view_settings(scene.settings))
     request = run.policy.form.request(scene, scene.media.real(prompt), tools)
     scene.media.forget_all_but(standing(run))
-    unparsed = trailing([not turn.parsed for turn in run.turns])
-    temperature = max(scene.settings.temperature, TEMPERATURES[unparsed])
+    temperature = max(scene.settings.temperature, warmth(run.turns))
     try:
         reply = await scene.models.chat(run.policy.role, replace(request, temperature=temperature))
     except EngineError as error:
@@ -190,6 +189,13 @@ def tell(run: Rollout, result: str) -> None:
     """Make this the result of the last turn, with the steps that are left."""
     told = "\n".join(filter(None, (result, run.tell_steps())))
     run.turns[-1] = run.turns[-1].model_copy(update={"result": told})
+
+
+def warmth(turns: Sequence[TurnRecord]) -> float:
+    """The temperature that a model needs not to say again what did not parse, or what was refused twice in a row."""
+    unparsed = trailing([not turn.parsed for turn in turns])
+    refused = trailing([turn.is_error for turn in turns])
+    return TEMPERATURES[min(max(unparsed, refused - 1, 0), len(TEMPERATURES) - 1)]
 
 
 def give_up(run: Rollout, turn: Turn | None, error: EngineError) -> None:

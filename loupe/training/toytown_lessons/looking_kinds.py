@@ -11,19 +11,20 @@ from loupe.training.toytown_lessons.looking_notes import (
     beside,
     between,
     counts,
-    field,
     firsts,
     found_in,
     frames_with,
     lines_with,
     people,
     run_of,
+    scene,
     scenes,
     shown_in,
     sign_while,
     taker,
 )
 from loupe.training.toytown_lessons.looking_plans import (
+    FRAMES,
     SHORTEST,
     all_of,
     apart,
@@ -135,7 +136,7 @@ def word(names: Names, seen: Explored) -> Plan:
     for step in scans(seen, scenes(run_of(place, 0))):
         note = yield step
         for start, end in [] if is_none(note) else spans_in(note):
-            sought = frames_with(doing, sign_while(place, doing), lambda line: field(line, 1)).at(place)
+            sought = frames_with(doing, sign_while(place, doing), scene).at(place)
             window = closer(seen, start - apart(seen) + 1, max(end, start + apart(seen)), sought)
             found = yield from until_found(window)
             if not is_none(found):
@@ -187,7 +188,7 @@ def when_event(names: Names, seen: Explored) -> Plan:
         yield from give(note, "")
         return
     start, end = spans_in(note)[0][0], spans_in(note)[-1][1]
-    note = yield look(max(0.0, start - 1), min(end + 1, seen.seconds), 12, sought)
+    note = yield look(max(0.0, start - 1), min(end + 1, seen.seconds), FRAMES, sought)
     yield from give(note, as_spans(spans_in(note)))
 
 
@@ -294,7 +295,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
         yield answer(UNANSWERABLE, [])
         return
     read = between(first, last, met, number, where(rf"person {act}", act, SHORTEST))
-    sought = frames_with(rf"\w+ person {act}", read, lambda line: field(line, number))
+    sought = frames_with(rf"\w+ person {act}", read, scene)
     looks = closer(seen, met[first] - apart(seen) + 1, met[last], sought, SHORTEST)
     notes = yield from all_of(islice(looks, left))
     spans = [span for note in notes if not is_none(note) for span in spans_in(note)]

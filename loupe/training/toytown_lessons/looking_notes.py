@@ -32,12 +32,12 @@ class Sought:
         return f"{each}{SEEN}{self.read(told)}" if each else self.read(told)
 
     def at(self, place: str) -> "Sought":
-        """The same in the frames of a place alone."""
+        """The same, of which the frames of a place alone count."""
 
         def read(told: str) -> str:
             return self.read("\n".join(line for line in told.split("\n") if f"] {place};" in line))
 
-        return Sought(lambda line: self.tell(line) if field(line, 0) == place else "", read)
+        return Sought(self.tell, read)
 
 
 def found_in(note: str) -> str:
@@ -48,32 +48,44 @@ def found_in(note: str) -> str:
 # --- what a frame or a line tells -------------------------------------------------------------------------------------
 
 
+def scene(line: Line) -> str:
+    """Place and sign."""
+    return " ".join(filter(None, (field(line, 0), field(line, 1))))
+
+
+def crowd(line: Line) -> str:
+    """Who is there, by colour."""
+    return " ".join(who.split()[0] for who in field(line, 2).split(", ") if who) or "nobody"
+
+
 def scenes(read: Read) -> Sought:
     """Place and sign of each frame: `0 park, 10 park CAFE`."""
-    return Sought(lambda line: " ".join(filter(None, (field(line, 0), field(line, 1)))), read)
+    return Sought(scene, read)
 
 
 def people(read: Read) -> Sought:
-    """Who is in each frame: `0 red blue, 10 -`."""
-    return Sought(lambda line: " ".join(who.split()[0] for who in field(line, 2).split(", ") if who), read)
+    """Who is in each frame: `0 red blue, 10 nobody`."""
+    return Sought(crowd, read)
 
 
-def frames_with(pattern: str, read: Read, before: Tell | None = None) -> Sought:
-    """What in each frame has a form, after what else is told of it: `30 -, 31 red jumps`."""
+def frames_with(pattern: str, read: Read, before: Tell = crowd) -> Sought:
+    """What in each frame has a form, after what else is told of it: `30 red blue, 31 red blue red jumps`.
+
+    Each frame tells something: whoever learned from lists of mere dashes would go on writing dashes.
+    """
 
     def tell(line: Line) -> str:
         match = re.search(pattern, line.text)
-        return " ".join(filter(None, (before and before(line), match and match[0].replace(" person", ""))))
+        return f"{before(line)} {match[0].replace(' person', '')}" if match else before(line)
 
     return Sought(tell, read)
 
 
 def lines_with(pattern: str, read: Read) -> Sought:
-    """How what was heard in each line ends, where it has a form: `45 -, 47 six`."""
+    """The last word of each line that was heard, and whether the line has a form: `45 morning, 47 coins yes`."""
 
     def tell(line: Line) -> str:
-        match = re.search(pattern, line.text)
-        return match[0].rpartition(" ")[2] if match else ""
+        return line.text.rpartition(" ")[2] + (" yes" if re.search(pattern, line.text) else "")
 
     return Sought(tell, read)
 

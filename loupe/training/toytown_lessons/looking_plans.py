@@ -10,16 +10,16 @@ from loupe.training.toytown_lessons.looking_notes import Read, Sought, scenes, s
 from loupe.training.toytown_lessons.looking_prompts import Explored
 from loupe.training.toytown_lessons.oracle_steps import Part, Step, is_none, spans_in
 
-FRAMES = 12
-"""Of one look: what the tiny model takes."""
+FRAMES = 11
+"""Of one look: ten steps from one to the next, so that the next window is easily reckoned."""
 APART = 10.0
 """Seconds between the frames of a scan: no scene is shorter."""
 SPARE = 5
 """Steps that a scan of the whole film leaves."""
 SHORTEST = 1.5
 """Seconds: no event is shorter."""
-LISTEN, OVERLAP = 120.0, 6.0
-"""Seconds of one listening, and of it heard again in the next: no line is longer."""
+LISTEN, OVERLAP = 100.0, 6.0
+"""Seconds from one listening to the next, and those that are heard twice: no line is longer."""
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def listen(start: float, end: float, sought: Sought) -> Step:
 
 def apart(seen: Explored) -> float:
     """Seconds between the frames of a scan that leaves some steps."""
-    looks = seen.seconds / (APART * FRAMES)
+    looks = seen.seconds / (APART * (FRAMES - 1))
     return APART * max(1, math.ceil(looks / max(1, seen.steps - SPARE)))
 
 
@@ -56,17 +56,17 @@ def closer(seen: Explored, start: float, end: float, sought: Sought, step: float
     """Looks that go through a window, a frame a second or so."""
     start, end = max(0.0, float(int(start))), min(end, seen.seconds)
     while start < end:
-        frames = max(1, min(FRAMES, int((seen.seconds - start) / step) + 1))
+        frames = max(2, min(FRAMES, int((seen.seconds - start) / step) + 1))
         yield look(start, min(start + (frames - 1) * step, seen.seconds), frames, sought)
-        start += frames * step
+        start += (frames - 1) * step
 
 
 def hearings(seen: Explored, sought: Sought) -> Iterator[Step]:
     """All that is said, from the beginning."""
     start = 0.0
     while start < seen.seconds:
-        yield listen(start, min(start + LISTEN, seen.seconds), sought)
-        start += LISTEN - OVERLAP
+        yield listen(start, min(start + LISTEN + OVERLAP, seen.seconds), sought)
+        start += LISTEN
 
 
 def until_found(steps: Iterator[Step]) -> Part:
