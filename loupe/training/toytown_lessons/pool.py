@@ -49,10 +49,14 @@ class LessonPool:
         return [text for of in self.by_role.values() for lesson in of for text in texts_of(lesson)]
 
     def tasks(self, role: str, rng: np.random.Generator, pictures: Pictures) -> list[Task]:
-        """Lessons of a role and of about one length, as many as make a batch, with their pictures put there."""
+        """Lessons of a role and of about one length, as many as make a batch, with their pictures put there.
+
+        Longer ones make a batch more often, since fewer fit in: so all are seen equally often.
+        """
         lessons = self.by_role[role]
         drawn = sorted((lessons[int(i)] for i in rng.integers(len(lessons), size=96)), key=size)
-        first = int(rng.integers(len(drawn)))
+        sizes = np.array([size(lesson) for lesson in drawn])
+        first = int(rng.choice(len(drawn), p=sizes / sizes.sum()))
         end = first + 1
         while end < len(drawn) and (end + 1 - first) * size(drawn[end]) <= LETTERS:
             end += 1
