@@ -105,8 +105,7 @@ def with_steps(opening: Sequence[ShownMessage], steps: str) -> tuple[ShownMessag
 def standing(run: Rollout) -> Iterator[ShownPart]:
     """What later prompts may show: the opening, and the newest percept even where this prompt has no room for it."""
     yield from (part for message in run.opening for part in message.parts)
-    percepts = [turn for turn in run.turns if turn.percept]
-    for turn in percepts[-1:] if run.scene.settings.looking.purge else percepts:
+    for turn in view.percepts_standing(run.turns, purge=run.scene.settings.looking.purge):
         yield from view.media_parts(turn)
 
 

@@ -86,16 +86,17 @@ def prompt(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], setting
 
 def standing(turns: Sequence[TurnRecord], bounds: Bounds) -> set[int]:
     """Indexes of the turns whose results stand whole."""
-    newest = {_kind(turn): turn.index for turn in turns if turn.brief is not None}
-    return {
-        turn.index
-        for turn in turns
-        if turn.brief is None or newest[_kind(turn)] == turn.index or (turn.percept and not bounds.purge)
+    newest = {turn.tool: turn.index for turn in turns if turn.brief is not None}
+    percepts = {turn.index for turn in percepts_standing(turns, purge=bounds.purge)}
+    return percepts | {
+        turn.index for turn in turns if turn.brief is None or (not turn.percept and newest[turn.tool] == turn.index)
     }
 
 
-def _kind(turn: TurnRecord) -> str | None:
-    return "percept" if turn.percept else turn.tool
+def percepts_standing(turns: Sequence[TurnRecord], *, purge: bool) -> list[TurnRecord]:
+    """The turns whose pictures and sound stand: the newest alone, or all where nothing is purged."""
+    percepts = [turn for turn in turns if turn.percept]
+    return percepts[-1:] if purge else percepts
 
 
 def media_parts(turn: TurnRecord) -> tuple[ShownPart, ...]:

@@ -4,11 +4,13 @@ Nothing is encoded or decoded: every frame is the same small picture, since orac
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
 from loupe.agent.footage import FilmFile
+from loupe.agent.scene import Desk
 from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.places import HEIGHT, WIDTH
 from loupe.benchmarks.toytown.screenplay import FPS, Film
@@ -46,6 +48,14 @@ class DrawnFootage:
 
     def lineage(self, file: FilmFile) -> str:
         return file.uri
+
+
+class DrawnDesk(Desk):
+    """A desk at which the film itself is one that nobody encoded."""
+
+    @cached_property
+    def footage(self) -> DrawnFootage:
+        return DrawnFootage()
 
 
 def captions_of(film: Film, rng: np.random.Generator | None) -> list[FrameCaption]:

@@ -8,23 +8,28 @@ from functools import cached_property
 import numpy as np
 
 from loupe.agent.films import Film as KnownFilm
-from loupe.agent.loop import rollout
-from loupe.agent.policies import find_policy
-from loupe.agent.scene import Desk
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.config import Config, ScriptedModel, load
 from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.engines.speech import Spoken
 from loupe.media import Sound
 from loupe.scoring.answers import is_right
-from loupe.training.toytown_lessons.library import DrawnFootage
+from loupe.training.toytown_lessons.library import DrawnDesk
 from loupe.training.toytown_lessons.looking_kinds import plan_of
 from loupe.training.toytown_lessons.looking_plans import FRAMES
 from loupe.training.toytown_lessons.looking_prompts import Explored, file_of, percept_of
 from loupe.training.toytown_lessons.oracle import LAST, SURE, UNSURE, follow, reply, said
 from loupe.training.toytown_lessons.oracle_prompts import OFF, Done, text_of
 from loupe.training.toytown_lessons.oracle_steps import Step
-from loupe.training.toytown_lessons.rolled import DEMO, Rolled, Where, film_and_questions, refuse_held_out, turn_lesson
+from loupe.training.toytown_lessons.rolled import (
+    DEMO,
+    Rolled,
+    Where,
+    film_and_questions,
+    play,
+    refuse_held_out,
+    turn_lesson,
+)
 from loupe.training.toytown_lessons.tables import Lesson
 from schemas.messages import Message
 from schemas.questions import UNANSWERABLE, Question
@@ -134,8 +139,8 @@ class Shelf:
         )
 
 
-class ToytownDesk(Desk):
-    """A desk at which a drawn film is looked at and listened to."""
+class ToytownDesk(DrawnDesk):
+    """A desk at which a drawn film is listened to, too."""
 
     def __init__(self, film: Film, looker: Engine, ears: Ears, config: Config) -> None:
         super().__init__(None, None, {"oracle": looker}, config, run="lessons")
@@ -144,10 +149,6 @@ class ToytownDesk(Desk):
     @cached_property
     def films(self) -> Shelf:
         return Shelf(self.film)
-
-    @cached_property
-    def footage(self) -> DrawnFootage:
-        return DrawnFootage()
 
     async def hear(self, sound: Sound, start_ms: int) -> list[Spoken]:
         return self.ears.lines(sound)
@@ -177,13 +178,8 @@ def of_film(where: Where, count: int, config: Config, *, errs: float, mishears: 
     film, questions = film_and_questions(where, count)
     rng = np.random.default_rng((*where[:2], 2))
     desk = ToytownDesk(film, Looker(film, rng, errs), Ears(film, rng, mishears), config)
-    traces = asyncio.run(_play(desk, questions))
+    traces = asyncio.run(play(desk, POLICY, questions))
     return [_rolled(one, trace, film, where) for one, trace in zip(questions, traces, strict=True)]
-
-
-async def _play(desk: Desk, questions: Sequence[Question]) -> list[Trace]:
-    """One after the other: what is drawn at random does not depend on who is quicker."""
-    return [await rollout(desk, find_policy(POLICY), question) for question in questions]
 
 
 def _rolled(question: Question, trace: Trace, film: Film, where: Where) -> Rolled:

@@ -29,11 +29,11 @@ from loupe.training.toytown_lessons.looking_plans import (
     all_of,
     apart,
     closer,
+    closer_in_scene,
     hearings,
     in_scene,
     look,
     scans,
-    scene_of,
     until_found,
     watch,
 )
@@ -106,15 +106,10 @@ def does(names: Names, seen: Explored) -> Plan:
 
 
 def handed(names: Names, seen: Explored) -> Plan:
-    thing = names["thing"]
-    scene = yield from scene_of(names["sign"], seen)
-    if scene is None:
-        yield answer(UNANSWERABLE, [])
-        return
-    place, start, end = scene
-    giver = ""
+    thing, giver = names["thing"], ""
     has = rf"\w+ person (?:hands over|holds|drops) {thing}"
-    for step in closer(seen, start, end, frames_with(has, taker(thing)).at(place)):
+    place, looks = yield from closer_in_scene(names["sign"], seen, frames_with(has, taker(thing)))
+    for step in looks:
         if giver:
             holder = _with(rf"(?<!\w)(?!{giver} )\w+ person (?:holds|drops) {thing}", thing).at(place)
             note = yield look(step.arguments["start"], step.arguments["end"], step.arguments["frames"], holder)
@@ -195,18 +190,10 @@ def when_event(names: Names, seen: Explored) -> Plan:
 def last_has(names: Names, seen: Explored) -> Plan:
     """The end of the scene first, then what is before it."""
     thing = names["thing"]
-    scene = yield from scene_of(names["sign"], seen)
-    if scene is None:
-        yield answer(UNANSWERABLE, [])
-        return
-    place, start, end = scene
-    sought = _with(rf"\w+ person {HAS} {thing}", thing, last=True).at(place)
-    for step in reversed(list(closer(seen, start, end, sought))):
-        note = yield step
-        if not is_none(note):
-            yield from give(note, note.split()[0])
-            return
-    yield answer(UNANSWERABLE, [])
+    sought = _with(rf"\w+ person {HAS} {thing}", thing, last=True)
+    _, looks = yield from closer_in_scene(names["sign"], seen, sought)
+    note = yield from until_found(reversed(looks))
+    yield from give(note, note.split()[0])
 
 
 def never_with(names: Names, seen: Explored) -> Plan:

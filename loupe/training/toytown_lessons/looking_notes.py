@@ -55,7 +55,12 @@ def scene(line: Line) -> str:
 
 def crowd(line: Line) -> str:
     """Who is there, by colour."""
-    return " ".join(who.split()[0] for who in field(line, 2).split(", ") if who) or "nobody"
+    return " ".join(colours(line)) or "nobody"
+
+
+def colours(line: Line) -> list[str]:
+    """Of the people in a frame."""
+    return [who.split()[0] for who in field(line, 2).split(", ") if who]
 
 
 def scenes(read: Read) -> Sought:
@@ -192,9 +197,9 @@ def beside(colour: str, names: Sequence[str]) -> Read:
     def read(told: str) -> str:
         found: dict[str, float] = {}
         for line in lines_of(told):
-            people = [who.split()[0] for who in field(line, 2).split(", ") if who]
-            for name in names if colour in people else ():
-                if name in people:
+            there = colours(line)
+            for name in names if colour in there else ():
+                if name in there:
                     found.setdefault(name, line.start)
         return " ".join(f"{name} {start:.1f}" for name, start in found.items()) or f"none: {colour}"
 

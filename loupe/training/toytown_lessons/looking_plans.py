@@ -82,25 +82,24 @@ def until_found(steps: Iterator[Step]) -> Part:
 # --- pieces of plans --------------------------------------------------------------------------------------------------
 
 
-def scene_of(sign: str, seen: Explored) -> Generator[Step, str, tuple[str, float, float] | None]:
-    """The place and the window of the scene with a sign, a little wider than frames have shown it; None: no sign."""
+def closer_in_scene(sign: str, seen: Explored, sought: Sought) -> Generator[Step, str, tuple[str, list[Step]]]:
+    """The place of the scene with a sign, and looks that go through it and a little more; no looks: no sign."""
     note = yield from until_found(scans(seen, scenes(sign_and_place(sign))))
     if is_none(note):
-        return None
+        return "", []
+    place = note.split()[-2]
     start, end = spans_in(note)[-1]
     step = apart(seen)
     at_edges = [(edge / step) % (FRAMES - 1) == 0 for edge in (start, end)]
     before, after = (3 * step if at_edge else step - 1 for at_edge in at_edges)  # it may lie in two windows
-    return note.split()[-2], max(0.0, start - before), min(end + after, seen.seconds)
+    start, end = max(0.0, start - before), min(end + after, seen.seconds)
+    return place, list(closer(seen, start, end, sought.at(place)))
 
 
 def in_scene(sign: str, seen: Explored, sought: Sought) -> Part:
     """What is noted of a scene, looked at closely."""
-    scene = yield from scene_of(sign, seen)
-    if scene is None:
-        return f"none: {sign}"
-    place, start, end = scene
-    return (yield from until_found(closer(seen, start, end, sought.at(place))))
+    _, looks = yield from closer_in_scene(sign, seen, sought)
+    return (yield from until_found(iter(looks)))
 
 
 def all_of(steps: Iterator[Step]) -> Generator[Step, str, list[str]]:

@@ -54,18 +54,19 @@ class LessonPool:
         Longer ones make a batch more often, since fewer fit in: so all are seen equally often.
         """
         lessons = self.by_role[role]
-        drawn = sorted((lessons[int(i)] for i in rng.integers(len(lessons), size=96)), key=size)
+        drawn = [lessons[int(i)] for i in rng.integers(len(lessons), size=96)]
         sizes = np.array([size(lesson) for lesson in drawn])
-        first = int(rng.choice(len(drawn), p=sizes / sizes.sum()))
+        order = np.argsort(sizes, kind="stable")
+        first = int(rng.choice(len(drawn), p=sizes[order] / sizes.sum()))
         end = first + 1
-        while end < len(drawn) and (end + 1 - first) * size(drawn[end]) <= LETTERS:
+        while end < len(drawn) and (end + 1 - first) * sizes[order[end]] <= LETTERS:
             end += 1
 
         def place_of(frame: FrameRef) -> int:
             still = frame.still()
             return pictures.put([Drawn(still, filmed(draw(still), rng))])[0]
 
-        return [lesson.task(place_of) for lesson in drawn[first:end]]
+        return [lesson.task(place_of) for lesson in (drawn[int(i)] for i in order[first:end])]
 
 
 def texts_of(lesson: Lesson) -> list[str]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loupe.agent import view
+from loupe.agent.loop import rollout
+from loupe.agent.policies import find_policy
+from loupe.agent.scene import Desk
 from loupe.benchmarks.toytown.facts import Facts
 from loupe.benchmarks.toytown.questions import draw_questions
 from loupe.benchmarks.toytown.screenplay import Film
@@ -41,6 +44,11 @@ def film_and_questions(where: Where, count: int) -> tuple[Film, list[Question]]:
     film = write_film(seed, index, minutes)
     rng = np.random.default_rng((seed, index))
     return film, draw_questions(Facts(truth_of(film)), f"{film.name}.mp4", rng, count)
+
+
+async def play(desk: Desk, policy: str, questions: Sequence[Question]) -> list[Trace]:
+    """One question after the other: what is drawn at random does not depend on who is quicker."""
+    return [await rollout(desk, find_policy(policy), question) for question in questions]
 
 
 def turn_lesson(

@@ -4,20 +4,16 @@ import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from loupe.agent import view
-from loupe.agent.loop import rollout
-from loupe.agent.policies import find_policy
-from loupe.agent.scene import Desk
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.config import Config, ScriptedModel, load
 from loupe.embedding import Embedder, HashingEmbedder, open_embedder
 from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.scoring.answers import is_right
-from loupe.training.toytown_lessons.library import DrawnFootage, make_library
+from loupe.training.toytown_lessons.library import DrawnDesk, make_library
 from loupe.training.toytown_lessons.oracle import Critic, PlanOf, Reasoner, Vlm, asked_as, right_turn
 from loupe.training.toytown_lessons.oracle_plans import investigation_of, plan_of
 from loupe.training.toytown_lessons.rolled import (
@@ -27,6 +23,7 @@ from loupe.training.toytown_lessons.rolled import (
     film_and_questions,
     lesson_of,
     options_of,
+    play,
     real,
     refuse_held_out,
     turn_lesson,
@@ -101,7 +98,7 @@ def of_film(
     with tempfile.TemporaryDirectory() as folder:
         library = make_library(folder, film, video_id, embedder, rng if rng.random() < flawed else None)
         desk = DrawnDesk(library, embedder, oracles(film, questions, course, rng, errs), config, run="lessons")
-        traces = asyncio.run(_play(desk, course, questions))
+        traces = asyncio.run(play(desk, course.policy, questions))
     return [_rolled(one, trace, course, where) for one, trace in zip(questions, traces, strict=True)]
 
 
@@ -132,20 +129,6 @@ class InTurns:
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-class DrawnDesk(Desk):
-    """A desk at which the film itself is one that nobody encoded."""
-
-    @cached_property
-    def footage(self) -> DrawnFootage:
-        return DrawnFootage()
-
-
-async def _play(desk: Desk, course: Course, questions: Sequence[Question]) -> list[Trace]:
-    """One question after the other: what is drawn at random does not depend on who is quicker."""
-    policy = find_policy(course.policy)
-    return [await rollout(desk, policy, question) for question in questions]
 
 
 def _rolled(question: Question, trace: Trace, course: Course, where: Where) -> Rolled:
