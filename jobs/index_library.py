@@ -129,8 +129,7 @@ def run(
                 last = config.index.stages.finish
                 finishers = LatePool(FinishFilms, last, last.chunks_in_flight, settings)
                 chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)
-                left = commit_chunks(chunks, settings, library, progress)
-                done = [film for film in plan.pending if film.video_id not in left]
+                done = commit_chunks(chunks, plan.pending, settings, library, progress)
                 ready = films_to_finish(done, library, settings)
                 finished = finish(ready, settings) if finish else finish_on_ray(ready, finishers)
                 commit_films(finished, settings, library, progress)
@@ -340,7 +339,10 @@ def report(progress: Progress, plan: planning.Plan, config: Config) -> int:
     elif plan.removed:
         say(f"{len(plan.removed)} films in the database are no longer in the library (--prune deletes them)")
     say(f"report: {storage.join(config.index.database, 'report.json')}")
-    return 1 if progress.failures or plan.given_up else 0
+    unfinished = len(plan.pending) - progress.counts["films"]
+    if unfinished and not progress.failures:
+        say(f"{unfinished} films are not complete, for chunks were lost with the process that held them: run it again")
+    return 1 if unfinished or progress.failures or plan.given_up else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loupe import planning, rows
 from loupe.finishing import Finished
-from loupe.indexing import FILM, Chunk, Settings
+from loupe.indexing import FILM, Chunk, Film, Settings
 from loupe.library import CommitBatch, Library
 from loupe.planning import PERMANENT, REPLACING
 from loupe.progress import Progress
@@ -23,9 +23,12 @@ class Stored:
     fragments: str
 
 
-def commit_chunks(stream: Iterable[Stored], settings: Settings, library: Library, progress: Progress) -> set[str]:
-    """Commit chunks as they come, many at a time; gives the films that have to wait for another run."""
+def commit_chunks(
+    stream: Iterable[Stored], films: Sequence[Film], settings: Settings, library: Library, progress: Progress
+) -> list[Film]:
+    """Commit chunks as they come, many at a time; gives those of their films that need not wait for another run."""
     left: set[str] = set()
+    missing: dict[str, set[int]] = {}
     index = settings.config.index
     waiting: list[Stored] = []
     last = time.monotonic()
@@ -33,13 +36,18 @@ def commit_chunks(stream: Iterable[Stored], settings: Settings, library: Library
         waiting.append(stored)
         progress.add(stored.chunks)
         left.update(chunk.film.video_id for chunk in stored.chunks if _is_left(chunk))
+        for chunk in stored.chunks:
+            missing.setdefault(chunk.film.video_id, set(range(chunk.chunk_count))).discard(chunk.index)
         full = sum(len(each.chunks) for each in waiting) >= index.commit_chunks
         if full or time.monotonic() - last > index.commit_seconds:
             commit(waiting, settings, library)
             waiting, last = [], time.monotonic()
     commit(waiting, settings, library)
     delete_surplus(library)
-    return left
+    for film in films:
+        if not film.trusted and missing.get(film.video_id, {FILM}):
+            left.add(film.video_id)  # a chunk was lost on its way, and what the tables hold of it may be an old one's
+    return [film for film in films if film.video_id not in left]
 
 
 def _is_left(chunk: Chunk) -> bool:

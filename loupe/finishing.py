@@ -31,7 +31,10 @@ class Finished:
 
 
 def films_to_finish(films: Iterable[Film], library: Library, settings: Settings) -> list[Row]:
-    """Rows of `videos` of films whose every chunk is in the tables or failed for good, with `wanted_lineage`."""
+    """Rows of `videos` of films whose every chunk is in the tables or failed for good, with `wanted_lineage`.
+
+    A chunk whose captions another captioner wrote is not there: its new ones may have been lost on their way.
+    """
     names = {film.video_id for film in films}
     lost = {(row["video_id"], row["chunk_index"]) for row in library.failures() if is_lost(row)}
     by_film: dict[str, list[ChunkMarker]] = {}
@@ -39,11 +42,16 @@ def films_to_finish(films: Iterable[Film], library: Library, settings: Settings)
         by_film.setdefault(marker.video_id, []).append(marker)
     ready = []
     for name, row in library.videos().items():
-        there = {marker.chunk_index for marker in by_film.get(name, ()) if marker.summary_lineage != NO_SUMMARY}
+        there = {marker.chunk_index for marker in by_film.get(name, ()) if _is_whole(marker, settings)}
         missing = set(range(row["chunk_count"])) - there
         if name in names and there and all((name, index) in lost for index in missing):
             ready.append({**row, **_made_by(settings), "wanted_lineage": _lineage(by_film[name], settings)})
     return ready
+
+
+def _is_whole(marker: ChunkMarker, settings: Settings) -> bool:
+    current = marker.caption_lineage == settings.caption_lineage(marker.lineage)
+    return current and marker.summary_lineage != NO_SUMMARY
 
 
 def _made_by(settings: Settings) -> Row:

@@ -508,6 +508,28 @@ def test_a_film_is_not_complete_while_a_chunk_waits_for_its_model(films: Path, d
     assert rows(database) == fresh(job)
 
 
+@pytest.mark.parametrize("change", [{"caption_tokens": 99}, {"fps": 2.0}])
+@pytest.mark.parametrize("lost", [{0}, {0, 1}])
+def test_a_film_of_which_chunks_were_lost_on_their_way_is_not_complete(
+    films: Path, database: str, fresh: Any, lost: set[int], change: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of which the tables hold what another captioner or sampler made."""
+    film(films / "a.mp4", 4)
+    index(config(str(films), database))
+
+    def some_die(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
+        for stored in in_process.chunks_of(films, settings):
+            if stored.chunks[0].index not in lost:
+                yield stored
+
+    job = config(str(films), database, **change, stages={"store": {"chunks_in_flight": 1}})
+    assert index_library.run(job, chunks_of=some_die, finish=in_process.finish) == 1
+    assert "1 films are not complete" in capsys.readouterr().out
+    assert index(job) == 0
+    assert report(database)["films"]["indexed"] == 1
+    assert rows(database) == fresh(job)
+
+
 def test_logs_that_could_not_be_written_are_written_by_the_next_run(films: Path, database: str, fresh: Any) -> None:
     film(films / "a.mp4", 3)
     job = config(str(films), database)
