@@ -38,14 +38,15 @@ class Plan:
 def list_films(library: str) -> list[Film]:
     """Every film of a library with its sidecar subtitles. Raises storage.StorageError where there is no library."""
     entries = list(storage.list_files(library, suffixes=(*storage.VIDEO_SUFFIXES, *SIDECARS)))
+    videos = [entry for entry in entries if not entry.path.lower().endswith(SIDECARS)]
+    stems = {_stem(entry.path) for entry in videos}
     sidecars = defaultdict(list)
     for entry in entries:
         if entry.path.lower().endswith(SIDECARS):
-            sidecars[_stem(entry.path)].append(entry)
+            stem = _stem(entry.path)
+            sidecars[stem if stem in stems else _without_language(stem)].append(entry)
     films = []
-    for entry in entries:
-        if entry.path.lower().endswith(SIDECARS):
-            continue
+    for entry in videos:
         beside = sidecars[_stem(entry.path)]
         etag = "+".join([entry.etag, *(sidecar.etag for sidecar in beside)])
         films.append(Film(entry.path, entry.uri, etag, entry.size, tuple(sidecar.uri for sidecar in beside)))
@@ -53,13 +54,14 @@ def list_films(library: str) -> list[Film]:
 
 
 def _stem(path: str) -> str:
-    """`a/b.mp4` and its sidecars `a/b.srt` and `a/b.en.vtt` have one stem."""
-    name = PurePosixPath(path)
-    stem = name.with_suffix("")
-    language = stem.suffix.removeprefix(".")
-    if name.suffix.lower() in SIDECARS and language.isalpha() and len(language) in (2, 3):
-        stem = stem.with_suffix("")
-    return str(stem)
+    """`a/b.mp4` and its sidecar `a/b.srt` have one stem."""
+    return str(PurePosixPath(path).with_suffix(""))
+
+
+def _without_language(stem: str) -> str:
+    """The stem of `a/b.mp4` for that of its sidecar `a/b.en.vtt`."""
+    language = PurePosixPath(stem).suffix.removeprefix(".")
+    return _stem(stem) if language.isalpha() and len(language) in (2, 3) else stem
 
 
 def plan(

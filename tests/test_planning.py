@@ -47,6 +47,16 @@ def test_films_are_found_with_their_sidecars(tmp_path: Path) -> None:
     assert films == {"a/one.mp4": ["one.en.vtt", "one.srt"], "b/one.mp4": [], "two.mkv": []}
 
 
+def test_what_looks_like_a_language_may_be_a_part_of_the_name(tmp_path: Path) -> None:
+    names = ["Movie.1080p.WEB.mp4", "Movie.1080p.WEB.srt", "Movie.1080p.WEB.en.srt", "Movie.1080p.mp4"]
+    place = library(tmp_path, *names, "Movie.1080p.de.vtt")
+    films = {film.video_id: [Path(uri).name for uri in film.sidecars] for film in planning.list_films(place)}
+    assert films == {
+        "Movie.1080p.WEB.mp4": ["Movie.1080p.WEB.en.srt", "Movie.1080p.WEB.srt"],
+        "Movie.1080p.mp4": ["Movie.1080p.de.vtt"],
+    }
+
+
 def test_a_changed_sidecar_changes_the_film(tmp_path: Path) -> None:
     place = library(tmp_path, "one.mp4", "one.srt")
     (before,) = planning.list_films(place)
