@@ -7,6 +7,7 @@ is tried again. What fails for good is a StorageError whose text says what is wr
 
 import fcntl
 import io
+import logging
 import os
 import random
 import re
@@ -38,6 +39,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
@@ -345,12 +348,26 @@ def _replace_local(path: Path, write: Callable[[BinaryIO], object]) -> str:
 def list_files(root: str, suffixes: tuple[str, ...] | None = VIDEO_SUFFIXES) -> Iterator[Entry]:
     """The files below a folder, or the file itself, sorted by path; hidden ones are skipped, None takes every suffix.
 
-    Raises NotFound when there is nothing at `root`: no folder, no file, no object below the prefix.
+    A file whose name is not UTF-8 is left out, with a warning: no table can hold it. Raises NotFound when there is
+    nothing at `root`: no folder, no file, no object below the prefix.
     """
     for entry in _list_s3(root) if is_s3(root) else _list_local(root):
         hidden = any(part.startswith(".") for part in entry.path.split("/"))
-        if not hidden and (suffixes is None or entry.path.lower().endswith(suffixes)):
+        if hidden or not (suffixes is None or entry.path.lower().endswith(suffixes)):
+            continue
+        if _is_utf8(entry.uri):
             yield entry
+        else:
+            logger.warning("%s is left out: its name is not UTF-8", os.fsencode(entry.uri))
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether it can be written down; other bytes of a file's name come as surrogates."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _list_s3(root: str) -> Iterator[Entry]:

@@ -84,6 +84,14 @@ def test_a_file_url_is_a_local_path(tmp_path: Path) -> None:
     assert (entry.uri, entry.path) == (str(folder / "100% film.mp4"), "100% film.mp4")
 
 
+def test_a_file_whose_name_is_not_utf8_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in (b"caf\xe9.mp4", "café.mp4".encode(), b"caf\xe9.txt"):
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_bytes(b"x")
+    assert [entry.path for entry in storage.list_files(str(tmp_path))] == ["café.mp4"]
+    (record,) = caplog.records
+    assert record.getMessage().endswith("caf\\xe9.mp4' is left out: its name is not UTF-8")
+
+
 def test_a_broken_link_is_listed_and_a_pipe_is_not(tmp_path: Path) -> None:
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
