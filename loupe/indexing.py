@@ -22,7 +22,7 @@ from loupe.captioning import caption_request, parse_caption
 from loupe.config import Config, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
-from loupe.engines.protocol import Engine, EngineError, ParseError
+from loupe.engines.protocol import Engine, EngineError, ParseError, RequestError
 from loupe.library import ChunkMarker, Library
 from loupe.media.digest import packets_digest
 from loupe.media.opening import MediaError, Source
@@ -346,9 +346,9 @@ def _stored_captions(chunk: Chunk, library: Library) -> tuple[Captioned, ...]:
 async def describe(chunk: Chunk, settings: Settings, captioner: Engine, summarizer: Engine) -> Chunk:
     """Add a caption a frame and the chunk's summary; both only where they are not there yet.
 
-    A frame whose caption does not parse is left out, with one failure for the chunk's lot of them. A summary that
-    fails leaves the captions: the next run writes it alone. Raises EngineError where the captioner cannot be
-    reached: then the whole chunk is left for the next run.
+    A frame whose caption does not parse, or is refused, is left out, with one failure for the chunk's lot of them. A
+    summary that fails leaves the captions: the next run writes it alone. Raises EngineError where the captioner cannot
+    be reached: then the whole chunk is left for the next run.
     """
     if chunk.unchanged or chunk.failed:
         return chunk
@@ -380,8 +380,11 @@ async def caption_frames(chunk: Chunk, settings: Settings, captioner: Engine) ->
 
 
 async def _caption(jpeg: bytes, settings: Settings, captioner: Engine) -> Asked[FrameCaption]:
-    tokens = settings.config.index.caption_tokens
-    return await ask(captioner, caption_request(jpeg, settings.caption_prompt, max_tokens=tokens), parse_caption)
+    request = caption_request(jpeg, settings.caption_prompt, max_tokens=settings.config.index.caption_tokens)
+    try:
+        return await ask(captioner, request, parse_caption)
+    except RequestError as error:
+        return Asked(None, Usage(), 1, error)
 
 
 def with_captions(chunk: Chunk, shared: Sequence[int | None], asked: Mapping[int, Asked[FrameCaption]]) -> Chunk:
@@ -395,7 +398,8 @@ def with_captions(chunk: Chunk, shared: Sequence[int | None], asked: Mapping[int
     errors = [answer.error for answer in asked.values() if answer.error is not None]
     failures = chunk.failures
     if errors:
-        failures += (Failure("caption", "ParseError", f"{len(errors)} of {len(asked)} frames; first: {errors[0]}"),)
+        first = f"{len(errors)} of {len(asked)} frames; first: {errors[0]}"
+        failures += (Failure("caption", type(errors[0]).__name__, first),)
     return replace(
         chunk,
         captions=tuple(rows),

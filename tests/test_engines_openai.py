@@ -16,7 +16,7 @@ from PIL import Image as Picture
 from loupe.captioning import caption_request, parse_caption
 from loupe.engines.endpoint import retry_after
 from loupe.engines.openai import OpenAIEngine
-from loupe.engines.protocol import ChatRequest, EngineError, Reply
+from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
 from loupe.engines.scripted import digest
 from loupe.prompts import load
 from schemas.messages import Image, Message
@@ -185,5 +185,5 @@ async def test_a_picture_that_is_none_never_leaves() -> None:
 async def test_what_is_no_reply_is_an_error(choice: dict[str, Any], sentence: str) -> None:
     with OpenAIServer(lambda body: choice) as server:
         async with client(server) as engine:
-            with pytest.raises(EngineError, match=sentence):
+            with pytest.raises(RequestError, match=sentence):
                 await engine.chat(ask())

@@ -39,6 +39,7 @@ from tests.index_scene import (
     still_film,
     versions,
 )
+from tests.openai_server import OpenAIServer
 from tests.s3 import FAULTS, S3
 
 FIRST_RUN = {
@@ -52,6 +53,9 @@ FIRST_RUN = {
     "compact",
     "index",
 }
+CAPTION = (
+    '{"caption": "A dog runs.", "subjects": [], "actions": [], "place": "park", "objects": [], "on_screen_text": []}'
+)
 CLIPS = Path(__file__).parents[2] / "shared" / "media"
 
 
@@ -489,6 +493,32 @@ def test_a_model_that_is_away_leaves_its_chunks_to_the_next_run(films: Path, dat
     assert index(job) == 0
     assert rows(database)["failures"] == []
     assert rows(database) == fresh(job)
+
+
+def test_a_frame_that_the_model_refuses_costs_its_caption_alone(films: Path, database: str) -> None:
+    film(films / "a.mp4", 4)
+    job = config(str(films), database)
+    asked = 0
+
+    def refuse_the_second(body: dict[str, Any]) -> str | dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        refusal = {"message": {"role": "assistant", "content": None, "refusal": "I cannot help with that"}}
+        return refusal if asked == 2 else CAPTION
+
+    with OpenAIServer(refuse_the_second) as server:
+        tree = job.model_dump()
+        tree["models"]["eyes"] = {"engine": "openai", "base_url": server.url, "model": "m", "concurrency": 1}
+        tree["roles"]["captioner"] = "eyes"
+        job = Config.model_validate(tree)
+        assert index(job) == 1
+        (failure,) = rows(database)["failures"]
+        assert (failure["stage"], failure["class"]) == ("caption", "RequestError")
+        assert failure["message"] == "1 of 2 frames; first: the model refused: I cannot help with that"
+        assert len(rows(database)["captions"]) == 3
+        assert [row["status"] for row in rows(database)["videos"]] == ["complete"]
+        assert index(job) == 0
+        assert asked == 4
 
 
 def test_a_film_is_not_complete_while_a_chunk_waits_for_its_model(films: Path, database: str, fresh: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
+from loupe.engines.protocol import ChatRequest, Engine, EngineError, ParseError, Reply
 from schemas.messages import Usage
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class Asked(Generic[T]):
     value: T | None
     usage: Usage
     requests: int
-    error: ParseError | None = None
+    error: ParseError | EngineError | None = None
 
 
 async def ask(engine: Engine, request: ChatRequest, parse: Callable[[Reply], T]) -> Asked[T]:

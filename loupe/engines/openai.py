@@ -9,7 +9,8 @@ from openai.types.chat import ChatCompletion
 
 from loupe.engines.counting import picture_usage
 from loupe.engines.endpoint import Endpoint, Patience, TransientError
-from loupe.engines.protocol import ChatRequest, EngineError, Reply
+from loupe.engines.protocol import ChatRequest, Reply, RequestError
+from loupe.engines.schemas import without_string_lengths
 from schemas.messages import Audio, Message, Text, Usage
 
 SESSION_HEADER = "x-session-id"
@@ -83,12 +84,12 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def read_completion(completion: ChatCompletion, request: ChatRequest, pictures: Usage, retries: int = 0) -> Reply:
-    """The reply in a chat completion. Raises EngineError for a refusal, and for an end that is none."""
+    """The reply in a chat completion. Raises RequestError for a refusal, and for an end that is none."""
     choice = completion.choices[0]
     if choice.message.refusal:
-        raise EngineError(f"the model refused: {choice.message.refusal}")
+        raise RequestError(f"the model refused: {choice.message.refusal}")
     if choice.finish_reason not in ("stop", "length"):
-        raise EngineError(f"the reply ended for another reason than its end or its length: {choice.finish_reason}")
+        raise RequestError(f"the reply ended for another reason than its end or its length: {choice.finish_reason}")
     written = choice.logprobs.content if request.logprobs and choice.logprobs else None
     token_ids = (choice.model_extra or {}).get("token_ids") if request.logprobs else None
     usage = completion.usage
