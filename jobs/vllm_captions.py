@@ -4,8 +4,8 @@
 
 A chunk that needs no caption travels along as a row that vLLM passes by. Frames come back in any order and are
 gathered into their chunks as these become whole, so the stream never waits for the slowest film. The gathering actor
-holds chunks in memory alone: should it die, the chunks that it held are not in this run's result, stay without a
-marker, and are done by the next run.
+holds chunks in memory alone: should it die, the chunks that it held are not in this run's result, get no marker, and
+are done by the next run.
 """
 
 import pickle
@@ -20,7 +20,7 @@ from loupe.config import VllmModel, resolve_source
 from loupe.engines.asking import Asked
 from loupe.engines.counting import picture_usage
 from loupe.engines.grammar import compact_json
-from loupe.engines.protocol import ChatRequest, ParseError, Reply
+from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply, RequestError
 from loupe.engines.templating import ChatTemplate, open_template
 from loupe.indexing import Chunk, Settings
 from ray.data.llm import build_processor, vLLMEngineProcessorConfig
@@ -33,6 +33,8 @@ Processor = Callable[[Any], Any]
 ERROR = "__inference_error__"
 """Column of ray.data.llm. A row in which it stands is passed by."""
 NO_REQUEST = "no request"
+AT_FAULT = ("RequestError:", "ValueError:", "VLLMValidationError:")
+"""How errors begin that lie in a request: those of `Prompts`, and what vLLM raises for a prompt that it cannot take."""
 
 
 def caption_with_vllm(chunks: Any, settings: Settings) -> Any:
@@ -211,10 +213,13 @@ class _Open:
         return self.chunk is not None and len(self.asked) == self.shared.count(None)
 
     def captioned(self) -> Chunk:
-        """The chunk with what was asked for it; failed where not one frame has a caption."""
+        """The chunk with what was asked for it; failed where vLLM was, or not one frame has a caption."""
         assert self.chunk is not None  # only whole ones are asked
         if not self.shared:
             return self.chunk
+        for answer in self.asked.values():
+            if isinstance(answer.error, EngineError) and not isinstance(answer.error, RequestError):
+                return self.chunk.fail("caption", answer.error)
         chunk = indexing.with_captions(self.chunk, self.shared, self.asked)
         return chunk if chunk.captions else replace(chunk, frames=(), failed=True)
 
@@ -244,7 +249,8 @@ class GatherChunks:
 def _read(row: Row) -> Asked[FrameCaption]:
     """The caption in a row, or why there is none."""
     if row[ERROR]:
-        return Asked(None, Usage(), 1, ParseError(row[ERROR], Reply("", Usage(), "stop")))
+        kind = RequestError if row[ERROR].startswith(AT_FAULT) else EngineError
+        return Asked(None, Usage(), 1, kind(row[ERROR]))
     reply = read_reply(row)
     try:
         return Asked(parse_caption(reply), reply.usage, 1)
