@@ -9,9 +9,11 @@ POLICIES := active_perception investigator passive
 SQL := $(PY) -m loupe.sql --database $(DEMO)/database
 ANSWER = ray job submit --working-dir . -- python jobs/answer_batch.py --front http://127.0.0.1:$(FRONT_PORT)/v1 \
     --database "$(CURDIR)/$(DEMO)/database" --library "$(CURDIR)/$(DEMO)/films" --questions "$(CURDIR)/$(DEMO)/questions.parquet"
-export HF_HUB_OFFLINE ?= 1
 export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
+
+# What these run has its weights here; real models come down from the hub.
+demo demo-jobs test test-browser test-vllm bench: export HF_HUB_OFFLINE ?= 1
 
 setup: $(READY)
 
