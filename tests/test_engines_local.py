@@ -18,9 +18,10 @@ from loupe.asking import ask_request
 from loupe.captioning import caption_request
 from loupe.engines import checkpoint
 from loupe.engines.decoding import Row, choose
-from loupe.engines.grammar import Grammars, mask, without_string_lengths
+from loupe.engines.grammar import Grammars, mask
 from loupe.engines.local import LocalEngine
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
+from loupe.engines.schemas import without_string_lengths
 from loupe.prompts import load
 from schemas.messages import Image, Message
 from schemas.outputs import FrameCaption

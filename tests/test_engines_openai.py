@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image as Picture
+from pydantic import BaseModel
 
 from loupe.captioning import caption_request, parse_caption
 from loupe.engines.endpoint import retry_after
@@ -20,7 +21,7 @@ from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
 from loupe.engines.scripted import digest
 from loupe.prompts import load
 from schemas.messages import Image, Message
-from schemas.outputs import FrameCaption
+from schemas.outputs import FrameCaption, Verdict, VideoSummary
 from tests.openai_server import FAULTS, OpenAIServer
 
 KEY = "sk-the-secret-of-the-test"
@@ -63,13 +64,28 @@ async def test_a_caption_request_arrives_whole_and_its_reply_is_read() -> None:
     body = server.bodies[0]
     assert server.keys == [f"Bearer {KEY}"]
     assert (body["model"], body["max_tokens"], body["temperature"], body["top_k"]) == ("tiny", 77, 0.2, 3)
-    assert body["response_format"]["json_schema"]["schema"] == FrameCaption.model_json_schema()
-    assert body["response_format"]["json_schema"]["strict"] is True
+    sent, whole = body["response_format"]["json_schema"], FrameCaption.model_json_schema()
+    assert sent["strict"] is True
+    assert sent["schema"]["required"] == whole["required"]
+    assert sent["schema"]["properties"]["subjects"] == whole["properties"]["subjects"]
     text, picture = body["messages"][0]["content"]
     assert text == {"type": "text", "text": load("full", "caption").text}
     head, _, data = picture["image_url"]["url"].partition(",")
     assert head == "data:image/jpeg;base64"
     assert base64.b64decode(data) == jpeg()
+
+
+@pytest.mark.parametrize("model", [FrameCaption, VideoSummary, Verdict])
+async def test_no_schema_names_the_lengths_of_strings(model: type[BaseModel]) -> None:
+    """api.openai.com refuses a strict schema that does."""
+    assert "maxLength" in str(model.model_json_schema())
+    with OpenAIServer() as server:
+        async with client(server) as engine:
+            await engine.chat(ask(schema=model.model_json_schema()))
+    sent = str(server.bodies[0]["response_format"])
+    assert "maxItems" in sent
+    assert "maxLength" not in sent
+    assert "minLength" not in sent
 
 
 async def test_logprobs_and_token_ids_come_back_where_the_server_has_them() -> None:

@@ -15,6 +15,7 @@ import xgrammar
 
 from loupe.engines.checkpoint import Checkpoint
 from loupe.engines.protocol import RequestError
+from loupe.engines.schemas import without_string_lengths
 
 COMPACT: dict[str, Any] = {"any_whitespace": False, "separators": (",", ":")}
 """JSON as pydantic writes it. xgrammar's own way without whitespace still has a space after each comma and colon."""
@@ -46,16 +47,6 @@ def compact_json(schema: dict[str, Any]) -> str:
 @lru_cache
 def _compact_json(schema: str) -> str:
     return str(xgrammar.Grammar.from_json_schema(schema, **COMPACT))
-
-
-def without_string_lengths(schema: Any) -> Any:
-    """The schema with minLength and maxLength taken from its strings, at any depth."""
-    if isinstance(schema, list):
-        return [without_string_lengths(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    dropped = {"minLength", "maxLength"} if schema.get("type") == "string" else set()
-    return {name: without_string_lengths(part) for name, part in schema.items() if name not in dropped}
 
 
 def mask(logits: torch.Tensor, matchers: Sequence[xgrammar.GrammarMatcher]) -> None:

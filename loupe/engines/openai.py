@@ -52,7 +52,10 @@ class OpenAIEngine:
 
 
 def request_body(request: ChatRequest, model: str) -> dict[str, Any]:
-    """The body of a chat completion: pictures as JPEG data URLs, the schema as a strict response format."""
+    """The body of a chat completion: pictures as JPEG data URLs, the schema as a strict response format.
+
+    Lengths of strings are left out of the schema: api.openai.com refuses strict schemas that name them.
+    """
     body: dict[str, Any] = {
         "model": model,
         "messages": [_message(message) for message in request.messages],
@@ -60,8 +63,9 @@ def request_body(request: ChatRequest, model: str) -> dict[str, Any]:
         "temperature": request.temperature,
     }
     if request.schema is not None:
-        schema = {"name": request.schema.get("title", "reply"), "schema": request.schema, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        schema = without_string_lengths(request.schema)
+        named = {"name": schema.get("title", "reply"), "schema": schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
     if request.logprobs:
         body["logprobs"] = True
     return body
