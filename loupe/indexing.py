@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 
 from loupe import sharing, storage, subtitles, timeline, transcribing
 from loupe.captioning import caption_request, parse_caption
-from loupe.config import Config, Role, digest
+from loupe.config import OF_A_MODEL, Config, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.asking import Asked, ask
 from loupe.engines.protocol import Engine, EngineError, ParseError, RequestError
@@ -204,11 +204,11 @@ def settings(config: Config) -> Settings:
     """
     index = config.index
     captions, summaries = load(config.prompts, "caption"), load(config.prompts, "chunk_summary")
-    identity = {"source", "model", "dtype", "extra_body", "engine_kwargs"}
-    captioner = of_a_model(config.chat_model("captioner"), identity)
-    summarizer = of_a_model(config.chat_model("summarizer"), identity)
+    weights = OF_A_MODEL - {"engine"}  # the same weights are the same model, whatever runs them
+    captioner = of_a_model(config.chat_model("captioner"), weights)
+    summarizer = of_a_model(config.chat_model("summarizer"), weights)
     hears = config.speech_model()
-    transcriber = of_a_model(hears, {"engine", *identity, "compute_type", "language"}) if hears else None
+    transcriber = of_a_model(hears, OF_A_MODEL) if hears else None
     video_prompt = load(config.prompts, "video_summary")
     chunk_summarizer = digest(summarizer, summaries.hash, index.summary_tokens)
     return Settings(

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from pydantic import BaseModel
 
-from loupe.config import digest, resolve_source
+from loupe.config import SPEED_OF_VLLM, digest, resolve_source
 
 WHOLE = 16 << 20
 BLOCK = 4096
@@ -30,9 +30,12 @@ UNREAD = (".md", ".png", ".jpg", ".pdf")
 def of_a_model(model: BaseModel, fields: Collection[str]) -> dict[str, Any]:
     """Some fields of a config's model; a `source` that is a folder here is told by what lies in it.
 
-    Raises ConfigError for a package that is not installed.
+    Of vLLM's arguments those are left out that only say how fast it runs. Raises ConfigError for a package that is not
+    installed.
     """
     told = model.model_dump(mode="json", include=set(fields))
+    if "engine_kwargs" in told:
+        told["engine_kwargs"] = {name: v for name, v in told["engine_kwargs"].items() if name not in SPEED_OF_VLLM}
     folder = Path(resolve_source(told["source"])) if told.get("source") else None
     return told | {"source": contents(folder)} if folder and folder.is_dir() else told
 

@@ -84,3 +84,28 @@ def test_large_files_of_any_format_are_sampled(tmp_path: Path) -> None:
 def test_a_hub_id_stands_for_itself() -> None:
     model = LocalModel(engine="local", source="some/model", max_batch=3)
     assert weights.of_a_model(model, {"engine", "source"}) == {"engine": "local", "source": "some/model"}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"gpus": 4}, True),
+        ({"engine_kwargs": {"max_model_len": 4096, "gpu_memory_utilization": 0.85, "max_num_seqs": 64}}, True),
+        ({"engine_kwargs": {"max_model_len": 4096, "quantization": "fp8"}}, False),
+    ],
+)
+def test_how_fast_vllm_runs_decides_about_no_caption_and_no_answer(change: dict[str, Any], same: bool) -> None:
+    def made_by(model: dict[str, Any]) -> tuple[str, Any]:
+        models = {**SCRIPTED["models"], "qwen": model}
+        roles = {**SCRIPTED["roles"], "captioner": "qwen", "reasoner": "qwen"}
+        config = Config.model_validate({**SCRIPTED, "models": models, "roles": roles})
+        return indexing.settings(config).captioner, config.of_an_answer()
+
+    model = {
+        "engine": "vllm",
+        "source": "Qwen/Qwen3-VL-8B-Instruct",
+        "engine_kwargs": {"max_model_len": 4096, "gpu_memory_utilization": 0.9},
+    }
+    caption, answer = made_by(model)
+    other_caption, other_answer = made_by(model | change)
+    assert (caption == other_caption, answer == other_answer) == (same, same)

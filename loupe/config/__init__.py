@@ -8,6 +8,7 @@ from loupe.config.index import Index, Stages
 from loupe.config.loading import ROOT, absolute, load, resolve, resolve_source
 from loupe.config.models import (
     OF_A_MODEL,
+    SPEED_OF_VLLM,
     ChatModel,
     EmbedderModel,
     EmbeddingModel,
@@ -33,6 +34,7 @@ __all__ = [
     "OF_A_MODEL",
     "ROOT",
     "Actors",
+    "SPEED_OF_VLLM",
     "Answer",
     "Budget",
     "CaptionField",

@@ -172,3 +172,16 @@ OF_A_MODEL = {
     "language",
 }  # fmt: skip
 """What decides about a model's replies; the rest says where and how fast it runs, and what it costs."""
+
+SPEED_OF_VLLM = {
+    "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "data_parallel_size_local",
+    "data_parallel_backend", "enable_expert_parallel", "distributed_executor_backend", "mm_encoder_tp_mode",
+    "max_parallel_loading_workers", "gpu_memory_utilization", "kv_cache_memory_bytes", "num_gpu_blocks_override",
+    "block_size", "swap_space", "cpu_offload_gb", "kv_offloading_size", "kv_offloading_backend", "max_num_seqs",
+    "max_num_batched_tokens", "enable_chunked_prefill", "async_scheduling", "scheduling_policy", "stream_interval",
+    "enable_prefix_caching", "prefix_caching_hash_algo", "mm_processor_cache_gb", "mm_processor_cache_type",
+    "renderer_num_workers", "skip_mm_profiling", "enforce_eager", "compilation_config", "cudagraph_capture_sizes",
+    "max_cudagraph_capture_size", "optimization_level", "performance_mode", "disable_custom_all_reduce",
+    "load_format", "download_dir", "use_tqdm_on_load", "disable_log_stats",
+}  # fmt: skip
+"""Of `engine_kwargs`, what says the same of vLLM: its memory, its share of the machine, its batches and caches."""
