@@ -35,9 +35,11 @@ def _override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"an override reads a.b.c=value, not {override!r}")
     *parents, last = dotted.split(".")
     for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
+        section = tree.get(parent, {})
+        if not isinstance(section, dict):
             raise ConfigError(f"override {override!r}: {parent!r} is a value, not a section")
+        tree[parent] = dict(section)  # an alias of YAML stands for one section in several places
+        tree = tree[parent]
     tree[last] = yaml.safe_load(value)
 
 
