@@ -11,6 +11,7 @@ cluster are kept in .ray/ and only they are signalled.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from loupe.processes import boot, process_start
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".ray" / "cluster.json"
@@ -132,16 +136,22 @@ def own_cluster() -> Iterator[dict[str, str]]:
             head.wait()
 
 
+def is_there(noted: dict[str, Any]) -> bool:
+    """Whether a cluster that was noted still has its process id: the head, or what it left behind when it died."""
+    return noted["boot"] == boot() and process_start(noted["pid"]) in (noted["start"], None)
+
+
 def start() -> None:
     """`make cluster`."""
-    if STATE.exists() and members(json.loads(STATE.read_text())["pid"]):
+    if STATE.exists() and is_there(noted := json.loads(STATE.read_text())) and members(noted["pid"]):
         print("The cluster is running already: http://127.0.0.1:8265")
         return
     if takes_jobs(8265):
         sys.exit("Another Ray listens on port 8265: use it, or end it first.")
     temp_dir = tempfile.mkdtemp(prefix="loupe-ray-", dir="/tmp")
     head = start_head(6379, 8265, temp_dir, STATE.parent / "head.log")
-    STATE.write_text(json.dumps({"pid": head.pid, "temp_dir": temp_dir}))
+    noted = {"pid": head.pid, "start": process_start(head.pid), "boot": boot(), "temp_dir": temp_dir}
+    STATE.write_text(json.dumps(noted))
     print("Ray runs: dashboard http://127.0.0.1:8265, and `ray job submit` finds it. `make cluster-stop` ends it.")
 
 
@@ -150,7 +160,10 @@ def stop() -> None:
     if not STATE.exists():
         print("No cluster of this folder is running.")
         return
-    end(json.loads(STATE.read_text())["pid"])
+    noted = json.loads(STATE.read_text())
+    if is_there(noted):
+        end(noted["pid"])
+    shutil.rmtree(noted["temp_dir"], ignore_errors=True)
     STATE.unlink()
     print("The cluster has ended.")
 

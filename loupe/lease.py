@@ -18,12 +18,12 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loupe import storage
+from loupe.processes import boot, process_start
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def _new_record(owner: str, last: Record | None, ttl_s: float) -> Record:
         token=last.token + 1 if last else 1,
         host=_host(),
         pid=os.getpid(),
-        process_start=_process_start(os.getpid()),
+        process_start=process_start(os.getpid()),
         acquired_at=now,
         heartbeat=now,
         ttl_s=ttl_s,
@@ -231,10 +231,9 @@ def _held(database: str, record: Record, age_s: float) -> str:
 
 def _host() -> str:
     """The machine, its boot and the process-id namespace, as far as the system tells them."""
-    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     parts = [socket.gethostname()]
-    if boot.exists():
-        parts += [boot.read_text().strip(), os.readlink(namespace)]
+    if boot():
+        parts += [boot(), os.readlink("/proc/self/ns/pid")]
     return " ".join(parts)
 
 
@@ -243,7 +242,7 @@ def _died_here(record: Record) -> bool:
     if record.host != _host():
         return False
     if record.process_start is not None:
-        return _process_start(record.pid) != record.process_start
+        return process_start(record.pid) != record.process_start
     try:
         os.kill(record.pid, 0)
     except ProcessLookupError:
@@ -251,13 +250,3 @@ def _died_here(record: Record) -> bool:
     except PermissionError:
         pass
     return False
-
-
-def _process_start(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks; None for one that is dead or only waits to be reaped."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = status.rpartition(")")[2].split()  # the name before it may hold spaces
-    return None if fields[0] in "ZX" else fields[19]
