@@ -23,7 +23,7 @@ from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, VllmModel
 from loupe.embedding import dimensions_of, open_embedder
-from loupe.engines.open import open_engine, open_transcriber
+from loupe.engines.open import open_engine, open_transcriber, require_packages
 from loupe.engines.protocol import Engine
 from loupe.engines.speech import Transcriber
 from loupe.estimating import estimate
@@ -62,23 +62,27 @@ class Arguments:
 
 
 def main() -> None:
-    """The command. Exit code 0: all done; 1: something failed and stands in `failures`; 2: nothing was begun."""
+    """The command. Exit code 0: all done; 1: something failed and was told; 2: nothing was begun, and told why."""
     arguments = tyro.cli(Arguments)
     try:
         config = with_places(configs.load(arguments.config, arguments.set), arguments.library, arguments.database)
         sys.exit(print_plan(config) if arguments.plan else run(config, prune=arguments.prune))
     except (ConfigError, FileNotFoundError, storage.StorageError, LibraryError, LeaseError) as error:
-        print(f"index_library: {error}", file=sys.stderr)
+        complain(error)
         sys.exit(2)
+
+
+def complain(error: Exception) -> None:
+    """Say why the job ends."""
+    print(f"index_library: {error}", file=sys.stderr)
 
 
 def with_places(config: Config, library: str | None, database: str | None) -> Config:
     """The config with absolute locations, given ones before its own."""
     places = {
-        "library": library and str(Path(library).absolute() if "://" not in library else library),
-        "database": database and str(Path(database).absolute() if "://" not in database else database),
+        "library": configs.absolute(library) if library else configs.resolve(config.index.library),
+        "database": configs.absolute(database) if database else configs.resolve(config.index.database),
     }
-    places = {name: place or configs.resolve(getattr(config.index, name)) for name, place in places.items()}
     toytown = None if library else config.index.toytown  # nobody draws films into a folder that was named
     return config.model_copy(update={"index": config.index.model_copy(update={**places, "toytown": toytown})})
 
@@ -100,12 +104,14 @@ def run(
     chunks_of: ChunksOf | None = None,
     finish: Finish | None = None,
 ) -> int:
-    """Index what is left of the library; see main for what is returned.
+    """Index what is left of the library; see main for what is returned. Raises what main catches, if nothing was begun.
 
     `prune` deletes the rows of films that are no longer in the library. `before_commit` is called with the name of each
     commit step. `chunks_of` and `finish` take a film and a row of `videos` through the stages: on Ray, unless others
     are given.
     """
+    hears = config.speech_model()
+    require_packages([config.chat_model("captioner"), *([hears] if hears else [])])
     settings = indexing.settings(config)
     make_demo_films(config)
     storage.require_folder(config.index.library)
@@ -122,22 +128,41 @@ def run(
             f"{len(plan.pending)} films to index, {len(plan.finished)} finished before, "
             f"{len(plan.given_up)} given up before"
         )
-        total = sum(film.size for film in plan.pending)
-        films = len(plan.pending), total, len(plan.finished), len(plan.removed)
-        with Progress(*films, config.index.progress_seconds) as progress:
-            if plan.pending:
-                last = config.index.stages.finish
-                finishers = LatePool(FinishFilms, last, last.chunks_in_flight, settings)
-                chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)
-                done = commit_chunks(chunks, plan.pending, settings, library, progress)
-                ready = films_to_finish(done, library, settings)
-                finished = finish(ready, settings) if finish else finish_on_ray(ready, finishers)
-                commit_films(finished, settings, library, progress)
-            if prune:
-                progress.counts.update(pruned=delete_removed(plan, library))
-            if plan.pending or progress.counts["pruned"]:
-                tidy_up(library)
-        return report(progress, plan, config)
+        try:
+            progress = index_films(plan, settings, library, chunks_of, finish, prune=prune)
+            return report(progress, plan, config)
+        except (storage.StorageError, LibraryError, LeaseError) as error:
+            complain(error)
+            return 1
+
+
+def index_films(
+    plan: planning.Plan,
+    settings: Settings,
+    library: Library,
+    chunks_of: ChunksOf | None,
+    finish: Finish | None,
+    *,
+    prune: bool,
+) -> Progress:
+    """Do what is planned, and count it. Raises StorageError, LibraryError, LeaseError after what was committed."""
+    index = settings.config.index
+    total = sum(film.size for film in plan.pending)
+    films = len(plan.pending), total, len(plan.finished), len(plan.removed)
+    with Progress(*films, index.progress_seconds) as progress:
+        if plan.pending:
+            last = index.stages.finish
+            finishers = LatePool(FinishFilms, last, last.chunks_in_flight, settings)
+            chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)
+            done = commit_chunks(chunks, plan.pending, settings, library, progress)
+            ready = films_to_finish(done, library, settings)
+            finished = finish(ready, settings) if finish else finish_on_ray(ready, finishers)
+            commit_films(finished, settings, library, progress)
+        if prune:
+            progress.counts.update(pruned=delete_removed(plan, library))
+        if plan.pending or progress.counts["pruned"]:
+            tidy_up(library)
+    return progress
 
 
 def delete_removed(plan: planning.Plan, library: Library) -> int:

@@ -4,6 +4,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import pytest
 from jobs import index_library
 from loupe import storage, timeline
 from loupe.committing import Stored
-from loupe.config import Config
+from loupe.config import Config, ConfigError
 from loupe.engines.protocol import EngineError
 from loupe.finishing import Finished
 from loupe.indexing import Film, Settings
-from loupe.lease import Lease, LeaseHeld
+from loupe.lease import Lease, LeaseHeld, LeaseLost
 from loupe.library import STEPS, Library
 from loupe.media.digest import packets_digest
 from loupe.media.pictures import decode_jpeg
@@ -582,6 +583,36 @@ def test_a_second_job_is_refused_while_the_first_one_lives(films: Path, database
             index(config(str(films), database))
         assert Library.open_if_there(database) is None
     assert index(config(str(films), database)) == 0
+
+
+@pytest.mark.skipif(find_spec("vllm") or find_spec("faster_whisper"), reason="the packages are installed")
+@pytest.mark.parametrize(("role", "engine"), [("captioner", "vllm"), ("transcriber", "faster-whisper")])
+def test_without_the_package_of_an_engine_nothing_is_begun(films: Path, database: str, role: str, engine: str) -> None:
+    film(films / "a.mp4", 1)
+    tree = config(str(films), database).model_dump()
+    tree["models"]["other"] = {"engine": engine, "source": "some/model"}
+    tree["roles"][role] = "other"
+    with pytest.raises(ConfigError, match=f"engine: {engine} needs its package: pip install"):
+        index(Config.model_validate(tree))
+    assert not Path(database).exists()
+
+
+def test_a_job_that_ends_in_the_middle_says_so_and_has_begun(
+    films: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film(films / "a.mp4", 4)
+    job = config(str(films), database)
+
+    def lost(step: str) -> None:
+        if step == "markers: upsert":
+            raise LeaseLost("another job has the lease")
+
+    assert index(job, lost) == 1
+    assert capsys.readouterr().err == "index_library: another job has the lease\n"
+    (Path(database) / "report.json").mkdir()
+    assert index(job) == 1
+    assert "report.json" in capsys.readouterr().err
+    assert [row["status"] for row in rows(database)["videos"]] == ["complete"]
 
 
 # Elsewhere

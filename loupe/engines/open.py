@@ -1,5 +1,7 @@
 """From a config's model to the engine that reaches it: the one place that names every engine."""
 
+from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from loupe.config import (
@@ -19,7 +21,18 @@ from loupe.engines.speech import Transcriber
 
 Rule = TypeVar("Rule")
 
+PACKAGES = {"vllm": ("vllm", "gpu"), "faster-whisper": ("faster_whisper", "speech")}
+"""What engines need that is not always installed: the package, and the extra of ours that brings it."""
+
 # Imports stand inside: a process that reaches its models by URL has no use for torch.
+
+
+def require_packages(models: Iterable[ChatModel | SpeechModel]) -> None:
+    """Raises ConfigError where the package that the engine of a model needs is not installed. Imports none."""
+    for model in models:
+        package, extra = PACKAGES.get(model.engine, ("loupe", ""))
+        if find_spec(package) is None:
+            raise ConfigError(f"engine: {model.engine} needs its package: pip install loupe[{extra}]")
 
 
 def open_engine(model: ChatModel) -> Engine:
