@@ -190,16 +190,18 @@ def write(
     collector: Collector,
     keep: Keep,
 ) -> None:
-    """Write rows as they come, many a file."""
+    """Write rows as they come, many a file; those that wait are written too where no more can come."""
     job = config.answer.job
     batch = Batch(job.commit_questions, job.commit_seconds)
-    for part in parts:
-        batch.add(part)
-        progress.add(part.answers)
-        collector.send(part.traces)
-        if batch.due():
-            store.write(job.output, this, batch.take(), before_step, keep)
-    store.write(job.output, this, batch.take(), before_step, keep)
+    try:
+        for part in parts:
+            batch.add(part)
+            progress.add(part.answers)
+            collector.send(part.traces)
+            if batch.due():
+                store.write(job.output, this, batch.take(), before_step, keep)
+    finally:
+        store.write(job.output, this, batch.take(), before_step, keep)
 
 
 def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -> Iterator[Answered]:

@@ -26,7 +26,7 @@ from loupe.reporting.question_table import asked, in_order
 from loupe.reporting.report import About, Against, Report
 from loupe.reporting.tables import tables
 from loupe.reporting.turns import TRACE_COLUMNS
-from loupe.results import ResultsError, Row, read_answers, read_traces
+from loupe.results import ResultsError, Row, check_asked, read_answers, read_traces
 from loupe.scoring.amortizing import FPS, TOKENS_A_FRAME, Costs, film_tokens
 from loupe.scoring.scored import LOOKED_COLUMNS, Looked, Scored, score_run
 from loupe.scoring.statistics import RESAMPLES, SEED
@@ -118,6 +118,7 @@ def scored_run(
 ) -> tuple[Mapping[str, Row], list[Scored], Summary]:
     """A run's answers by question_id, its scores in the questions' order, and its numbers."""
     answers = read_answers(output)
+    check_asked(output, answers, questions)
     looked = {row["question_id"]: Looked.of(row) for row in read_traces(output, LOOKED_COLUMNS, answers)}
     try:
         scores = score_run(questions, answers, looked)

@@ -4,7 +4,7 @@ The one place where they are read; loupe/answering/store.py writes them.
 """
 
 import io
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from loupe import storage
+from schemas.questions import Question
 from schemas.results import ANSWERS
 from schemas.scores import SCORES
 from schemas.traces import TRACES
@@ -35,6 +36,17 @@ def read_answers(output: str) -> dict[str, Row]:
             runs = f"{earlier['transcript_id']} and {row['transcript_id']}"
             raise ResultsError(f"{output}: a question is answered twice, by {runs}")
     return rows
+
+
+def check_asked(output: str, answers: Mapping[str, Row], questions: Iterable[Question]) -> None:
+    """Raises ResultsError where an answer is one to another question than the one with its question_id."""
+    for question in questions:
+        row = answers.get(question.question_id)
+        if row is not None and row["asked"] != question.asked_hash():
+            raise ResultsError(
+                f"{output} answers another question {question.question_id}: its words, options, films or limits have "
+                "changed since"
+            )
 
 
 def read_traces(output: str, columns: Sequence[str], question_ids: Container[str]) -> Iterator[Row]:

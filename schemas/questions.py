@@ -1,5 +1,6 @@
 """A question about films, and what its answer looks like on disk."""
 
+import hashlib
 import json
 from typing import Any, Literal, Self
 
@@ -103,6 +104,11 @@ class Question(BaseModel):
         if self.answer_type == "spans":
             return [(float(start), float(end)) for start, end in json.loads(self.answer)]
         return self.answer
+
+    def asked_hash(self) -> str:
+        """A short hash of all that decides what is asked: an answer is one to this, whatever the question_id."""
+        asked = [self.question, self.answer_type, self.options, self.videos, self.before_ms]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
     def as_row(self) -> dict[str, Any]:
         """The question as a row of `QUESTIONS`; of a question about several films `video` is a JSON list."""

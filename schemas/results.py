@@ -32,6 +32,7 @@ ANSWERS = pa.schema(
         string("run"),
         pa.field("videos", pa.list_(pa.string())),  # the films that were read
         pa.field("routed", pa.bool_()),  # whether a search chose them
+        string("asked"),  # schemas.questions.Question.asked_hash
         string("question"),
         string("answer_type"),
         string("answer_said"),
@@ -53,7 +54,7 @@ ANSWERS = pa.schema(
         pa.field("pixels", pa.int64()),
         pa.field("retries", pa.int32()),
         pa.field("cost", pa.float64()),
-        pa.field("seconds", pa.float64()),  # from the first turn to the end
+        pa.field("seconds", pa.float64()),  # from when its films were opened to the end
         string("policy"),
         string("config_hash"),
         pa.field("prompts", pa.list_(PROMPT)),

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.messages import Usage
 from schemas.questions import AnswerType
 
-TRACE_VERSION = 2
+TRACE_VERSION = 3
 
 Status = Literal["answered", "abstained", "turn_limit", "unparsed", "failed"]
 """How a question ended:
@@ -182,7 +182,7 @@ class Evidence(Record):
     start_ms: int
     end_ms: int
     source: str
-    """The table that holds it: frames, transcripts, chunks."""
+    """frames: the table holds it; decode: it was looked at in the film itself."""
     lineage: str
 
 
@@ -229,6 +229,8 @@ class Trace(Record):
     """question_id + "@" + run: unique over runs of the same questions."""
     question_id: str
     run: str
+    asked: str
+    """Question.asked_hash."""
     question: str
     answer_type: AnswerType
     options: tuple[str, ...] = ()
@@ -416,6 +418,7 @@ TRACES = pa.schema(
         pa.field("question_id", pa.string(), nullable=False),
         string("run"),
         pa.field("trace_version", pa.int32()),
+        string("asked"),
         string("question"),
         string("answer_type"),
         pa.field("options", pa.list_(pa.string())),

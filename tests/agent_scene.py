@@ -109,7 +109,8 @@ ROLES = ("reasoner", "vlm", "critic", "critic_vlm")
 def config(**answer: Any) -> Config:
     """Every role its own scripted model, at a price; `answer` are settings of that section."""
     models: dict[str, Any] = {
-        role: {"engine": "scripted", "price": {"prompt": 1.0, "completion": 2.0}} for role in (*ROLES, "transcriber")
+        role: {"engine": "scripted", "price": {"prompt": 1.0, "completion": 2.0, "minute": 4.0}}
+        for role in (*ROLES, "transcriber")
     }
     settings = dict(answer)
     return Config.model_validate(

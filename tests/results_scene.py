@@ -87,6 +87,7 @@ def trace(question: Question, answer: str | None, confidence: float | None = 0.8
         "transcript_id": f"{question.question_id}@run",
         "question_id": question.question_id,
         "run": "run",
+        "asked": question.asked_hash(),
         "question": question.question,
         "answer_type": question.answer_type,
         "options": question.options,

@@ -9,6 +9,7 @@ from loupe.library import Library
 from schemas.results import answer_row
 from tests.agent_scene import (
     Cast,
+    Filmed,
     answer,
     ask,
     cues,
@@ -21,6 +22,7 @@ from tests.agent_scene import (
     verdict,
     vlm,
 )
+from tests.library_scene import batch
 
 ALWAYS = {"mode": "always", "frames": 2}
 
@@ -114,6 +116,22 @@ async def test_reviews_are_as_many_as_the_config_says(library: Library) -> None:
     assert trace.answer == "A"
     cast = Cast(library, reasoner=said, critic=doubts, critic_vlm=[vlm("?")] * 2, critic_settings=ALWAYS)
     assert len((await cast.play(question())).verdicts) == 1
+
+
+async def test_frames_that_were_indexed_since_the_film_was_opened_are_no_evidence(tmp_path: Path) -> None:
+    library = small_library(tmp_path)
+    cast = Cast(
+        library,
+        reasoner=[cues(), answer("A", [0])] * 2,
+        critic=[doubt("a cup"), verdict(0.9)] * 2,
+        critic_vlm=[vlm("a cat")] * 2,
+        critic_settings=ALWAYS,
+    )
+    await cast.play(question())
+    library.commit(batch(str(tmp_path / "database"), Filmed("a.mp4", 3, ("cup", "cup", "cup"))))
+    trace = await cast.play(question())
+    assert trace.status == "answered"
+    assert all(media.ts_ms < 9000 for media in trace.verdicts[0].media)
 
 
 @pytest.mark.parametrize(("mode", "confidence", "reviews"), [("off", 0.1, 0), ("below", 0.9, 0), ("below", 0.4, 1)])

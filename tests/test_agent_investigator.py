@@ -96,3 +96,23 @@ async def test_a_look_that_had_no_room_beside_a_long_result_may_come_back(librar
         assert (await cast.play(question(), "investigator")).status == "answered"
         shown.append([len(pictures_of(request)) for request in cast.engines["vlm"].requests])
     assert [0, 9, 0, 9] in shown
+
+
+async def test_what_is_no_more_in_the_prompt_may_be_looked_at_again(library: Library) -> None:
+    said = [look(0, 8, 9, thought="so " * 100), search("a cat"), look(0, 8, 9), answer("A")]
+    outcomes = set()
+    for prompt_tokens in range(2000, 2800, 40):
+        bounds = {"prompt_tokens": prompt_tokens, "letters_per_token": 3.0, "whole_turns": 6}
+        cast = Cast(library, vlm=said, shown=bounds)
+        trace = await cast.play(question(), "investigator")
+        there = len(pictures_of(cast.engines["vlm"].requests[2]))
+        outcomes.add((there, trace.turns[2].is_error))
+    assert outcomes == {(0, False), (9, True)}
+
+
+async def test_an_answer_that_came_too_soon_may_be_given_again_on_the_last_step(library: Library) -> None:
+    looking = {"turns": "fixed", "max_turns": 6}
+    searches = [search("a cat"), search("a dog"), search("an egg"), search("a lamp")]
+    cast = Cast(library, vlm=[*searches, answer("A"), answer("A")], looking=looking)
+    trace = await cast.play(question(), "investigator")
+    assert (trace.status, [one.is_error for one in trace.turns]) == ("answered", [False] * 4 + [True, False])

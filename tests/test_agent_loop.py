@@ -245,7 +245,7 @@ async def test_a_film_may_be_named_by_its_address(library: Library) -> None:
         ({}, "B.", "B"),
         ({}, "(b)", "B"),
         ({}, "A. A cat", "A"),
-        ({"options": ("B", "A")}, "A", "B"),
+        ({"options": ("B", "A")}, "A", "A"),
         ({"options": (), "answer_type": "number", "answer": "3"}, "3.0", "3"),
         ({"options": (), "answer_type": "text", "answer": "cat"}, " the cat ", "the cat"),
         ({"options": (), "answer_type": "spans", "answer": None}, "[[4, 5.5], [1, 2]]", "[[1.0, 2.0], [4.0, 5.5]]"),
@@ -259,7 +259,16 @@ async def test_answers_are_brought_to_one_form(fields: dict, said: str, normaliz
 
 @pytest.mark.parametrize(
     ("answer_type", "said"),
-    [("number", "three"), ("number", "2.5"), ("spans", "[[5, 4]]"), ("spans", "noon"), ("spans", "[]"), ("text", " ")],
+    [
+        ("number", "three"),
+        ("number", "2.5"),
+        ("spans", "[[5, 4]]"),
+        ("spans", "noon"),
+        ("spans", "[]"),
+        ("spans", "[" * 5000),
+        ("spans", f"[[1, {'9' * 400}]]"),
+        ("text", " "),
+    ],
 )
 async def test_an_answer_of_another_form_is_told_what_form_it_has(
     answer_type: str, said: str, library: Library

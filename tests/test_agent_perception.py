@@ -268,7 +268,7 @@ async def test_what_is_said_comes_as_lines_with_their_times_in_the_film(spoken: 
     sound = trace.turns[0].sound
     assert sound is not None
     assert (sound.start_ms, sound.end_ms, sound.given) == (0, 30_000, "words")
-    assert [call.role for call in trace.turns[0].calls] == ["transcriber"]
+    assert [(call.role, call.cost) for call in trace.turns[0].calls] == [("transcriber", 2.0)]
     assert Trace.from_row(trace.as_row()) == trace
 
 
@@ -367,6 +367,32 @@ async def test_a_silent_film_cannot_be_listened_to(films: str) -> None:
 # What a prompt weighs
 
 LOOK_FRAMES, TURNS = 4, 12
+
+
+async def test_sound_counts_towards_the_budget(spoken: tuple[str, ToytownFilm]) -> None:
+    said = [listen(0, 30), answer("A", confidence=0.1)]
+    cast = Cast(None, vlm=said, transcriber=ears(), root=spoken[0], budget={"cost": 2.0})
+    trace = await cast.play(question(), "active_perception")
+    assert (trace.status, trace.limit) == ("answered", "cost")
+
+
+async def test_where_notes_have_no_room_the_oldest_go(films: str) -> None:
+    """A prompt of the opening, the newest turn and about 1,500 letters of notes, whatever has been noted."""
+    noted = [look(at / 4, 4 + at / 4, 2, observation=f"note {at} " + "so " * 60) for at in range(12)]
+    looking = {"turns": "fixed", "max_turns": 20}
+    cast, _ = await play(films, [look(0, 1, 2), answer("A", **SURE)])
+    opening = len(cast.prompts("vlm")[0])
+    shown = {"prompt_tokens": (opening + 2000) // 3, "letters_per_token": 3.0}
+    cast, trace = await play(films, [*noted, answer("A", **SURE)], looking=looking, shown=shown)
+    assert trace.status == "answered"
+    for at, prompt in enumerate(cast.prompts("vlm")[1:]):
+        told = [int(number) for number in re.findall(r"note (\d+)", prompt)]
+        assert told[-1] == at
+        assert len(set(told)) >= min(at + 1, 5)
+        assert sorted(set(told)) == list(range(min(told), at + 1))
+    assert min(told) > 0
+
+
 GONE_LETTERS = 240
 """Of the line that takes a percept's place."""
 

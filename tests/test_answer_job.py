@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from jobs import answer_batch
 from jobs.answer_batch import Arguments
 from loupe import storage
 from loupe.answering.run import RunError
+from loupe.answering.store import Answered
 from loupe.config import Config, ConfigError
 from loupe.lease import Lease, LeaseHeld
 from loupe.library import LibraryError
 from schemas.results import ANSWERS
 from schemas.traces import TRACES, Trace
 from tests.agent_scene import small_library
-from tests.answer_scene import answer_all, config, config_tree, ids, report, rows, write_questions
+from tests.answer_scene import answer_all, config, config_tree, ids, in_process, report, rows, write_questions
 from tests.faulty_endpoint import FaultyEndpoint, play
 from tests.openai_server import FAULTS, Body
 from tests.s3 import S3
@@ -184,12 +186,25 @@ def test_answers_over_another_database_are_not_mixed_in(database: str, output: s
         answer_all(small(str(tmp_path / "other" / "database"), output))
 
 
-def test_a_question_that_was_changed_is_not_taken_for_answered(database: str, output: str) -> None:
+@pytest.mark.parametrize("changed", [{"question": "Who is there?"}, {"before_ms": 5000}, {"video": "b.mp4"}])
+def test_a_question_that_was_changed_is_not_taken_for_answered(
+    database: str, output: str, changed: dict[str, Any]
+) -> None:
     settings = small(database, output, 2)
     answer_all(settings)
-    write_questions(Path(settings.answer.job.questions), 2, question="Who is there?")
-    with pytest.raises(RunError, match=r"question q000 was answered as 'What is there\? 0' before"):
+    write_questions(Path(settings.answer.job.questions), 2, **changed)
+    with pytest.raises(RunError, match="question q000 was answered before in other words, or with other options"):
         answer_all(settings)
+
+
+def test_answers_that_wait_to_be_written_are_not_lost_with_the_cluster(database: str, output: str) -> None:
+    def broken(*asked: Any) -> Iterator[Answered]:
+        yield next(iter(in_process(*asked)))
+        raise ConnectionError("the cluster is gone")
+
+    with pytest.raises(ConnectionError):
+        answer_batch.run(small(database, output, 2), answers_of=broken)
+    assert ids(output)
 
 
 def test_a_second_job_is_refused_while_the_first_lives(database: str, output: str) -> None:

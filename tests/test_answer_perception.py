@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,23 @@ def test_a_plan_bounds_what_looking_may_cost(tmp_path: Path, capsys: pytest.Capt
         assert print_plan(job(tmp_path, policy="active_perception", looking=looking)) == 0
         told.append(json.loads(capsys.readouterr().out)["prompt_tokens_at_most"])
     assert told[1] == 2 * told[0] > 0
+
+
+def test_a_plan_counts_room_for_notes_what_is_asked_and_what_is_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def plan(**answer: Any) -> dict[str, Any]:
+        assert print_plan(job(tmp_path, **answer)) == 0
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return told
+
+    looking = {"turns": "fixed", "max_turns": 10}
+    bare = plan(policy="active_perception", looking=looking)
+    roomy = plan(policy="active_perception", looking=looking | {"prompt_tokens": 30_000})
+    assert roomy["prompt_tokens_at_most"] - bare["prompt_tokens_at_most"] == 10 * 6_000 * bare["questions_left"]
+    assert plan(policy="investigator", looking=looking)["prompt_tokens_at_most"] > bare["prompt_tokens_at_most"]
+    hearing = looking | {"hearing": "transcript", "listen_seconds": 60}
+    assert plan(policy="active_perception", looking=hearing)["seconds_of_sound_at_most"] == 600 * bare["questions_left"]
 
 
 async def test_a_model_that_talks_at_the_front_transcribes_at_its_own_address(tmp_path: Path) -> None:

@@ -105,6 +105,12 @@ def test_the_first_questions_are_told_one_by_one(
     assert "What happens in mended?" not in printed
 
 
+def test_answers_to_a_question_that_was_changed_are_not_scored(tmp_path: Path) -> None:
+    asked, changed = letter("q"), letter("q", options=("it rains", "a dog barks", "a cat jumps", "a bird sings"))
+    with pytest.raises(ResultsError, match="another question q: its words, options, films or limits have changed"):
+        evaluate(made(tmp_path, [trace(asked, "A")], [changed]))
+
+
 def test_what_a_model_says_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     question = letter("q", options=(), answer_type="text", answer="a cat", capability="\x1b[2Jcats")
     printed = told(made(tmp_path, [trace(question, "\x1b]0;gone\x07dog")], [question]), capsys)

@@ -144,7 +144,7 @@ async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Fr
         hits = await scene.search(
             query, film, level="frames", start_ms=0, end_ms=film.duration_ms, top_k=settings.top_k
         )
-        others = [hit.start_ms for hit in hits]
+        others = [hit.start_ms for hit in hits if film.caption_at(hit.start_ms)]  # others came since it was opened
     else:
         others = film.between(0, film.duration_ms, count)
     counter = elsewhere(others, own, count)

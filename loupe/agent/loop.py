@@ -112,8 +112,8 @@ def standing(run: Rollout) -> Iterator[ShownPart]:
 async def take_turn(run: Rollout) -> None:
     """Ask for a turn, do what it says, and record it."""
     scene, tools = run.scene, run.tools()
-    prompt = view.prompt(run.opening, run.turns, run.policy.view_settings(scene.settings))
-    request = run.policy.form.request(scene, scene.media.real(prompt), tools)
+    shown = view.fit(run.opening, run.turns, run.policy.view_settings(scene.settings))
+    request = run.policy.form.request(scene, scene.media.real(shown.messages), tools)
     scene.media.forget_all_but(standing(run))
     temperature = max(scene.settings.temperature, warmth(run.turns))
     try:
@@ -129,16 +129,16 @@ async def take_turn(run: Rollout) -> None:
         go_on(run)
         return
     try:
-        await act(run, turn)
+        await act(run, turn, run.turns[shown.first :])
     except EngineError as error:
         give_up(run, turn, error)
 
 
-async def act(run: Rollout, turn: Turn) -> None:
-    """Do what a turn says. Raises EngineError."""
+async def act(run: Rollout, turn: Turn, shown: Sequence[TurnRecord]) -> None:
+    """Do what a turn says, whose prompt showed some turns. Raises EngineError."""
     try:
         for rule in run.policy.rules:
-            rule(Moment(run.scene, run.turns, run.round, run.steps_left), turn)
+            rule(Moment(run.scene, run.turns, shown, run.round, run.steps_left), turn)
         observation, is_error = await turn.tool.run(run.scene, **turn.arguments), False
     except ToolError as error:
         observation, is_error = Observation(str(error)), True
@@ -258,6 +258,7 @@ def failed(desk: Desk, policy: Policy, question: Question, error: str | None, da
         transcript_id=transcript_id(desk, question),
         question_id=question.question_id,
         run=desk.run,
+        asked=question.asked_hash(),
         question=question.question,
         answer_type=question.answer_type,
         options=question.options,

@@ -33,11 +33,11 @@ def normalize(question: Question, said: str) -> str:
 def _letter(options: tuple[str, ...], text: str) -> str:
     """The letter of an option, named by its letter, its text, or both."""
     texts = [_bare(option) for option in options]
-    if texts.count(_bare(text)) == 1:
-        return LETTERS[texts.index(_bare(text))]
     letters = LETTERS[: len(options)]
     if (alone := LETTER.fullmatch(text)) and alone[1].upper() in letters:
         return alone[1].upper()
+    if texts.count(_bare(text)) == 1:
+        return letters[texts.index(_bare(text))]
     both = LETTER_AND_TEXT.fullmatch(text)
     if both and both[1] in letters and texts[letters.index(both[1])] == _bare(both[2]):
         return both[1]
@@ -63,7 +63,7 @@ def _spans(text: str) -> str:
         said = json.loads(text)
         pairs = [said] if said and not isinstance(said[0], list) else said
         spans = sorted((round(float(start), 3), round(float(end), 3)) for start, end in pairs)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         spans = []
     if not spans or not all(0 <= start < end < math.inf for start, end in spans):
         raise ValueError(f"The answer is a list of [start, end] in seconds, start < end, or {UNANSWERABLE}.")

@@ -12,7 +12,7 @@ from loupe.agent.tool import tool as as_tool
 from loupe.agent.tools.answer import answer
 from loupe.agent.view import settings_of
 from loupe.asking import parse_answer
-from loupe.config import Answer, Role
+from loupe.config import Answer, Role, Shown
 from loupe.engines.protocol import ChatRequest, Reply
 from schemas.messages import Message
 from schemas.outputs import FrameAnswer
@@ -73,11 +73,14 @@ class Policy:
         """The tools between the first turn and the last, about the films of a scene."""
         return (*self.indexed, *self.tools) if scene.indexed else self.tools
 
-    def view_settings(self, settings: Answer) -> str:
-        """The bounds of its prompts: one without an index has its notes alone, and may have room of its own."""
+    def shown(self, settings: Answer) -> Shown:
+        """The bounds of its prompts: one that uses no index has its notes alone, and may have room of its own."""
         room = settings.looking.prompt_tokens if self.index == "unused" else None
-        shown = settings.shown.model_copy(update={"prompt_tokens": room}) if room else settings.shown
-        return settings_of(shown, settings.looking)
+        return settings.shown.model_copy(update={"prompt_tokens": room}) if room else settings.shown
+
+    def view_settings(self, settings: Answer) -> str:
+        """The bounds of its prompts as a trace keeps them."""
+        return settings_of(self.shown(settings), settings.looking)
 
     def allowance(self, settings: Answer, round: int, duration_ms: int) -> int:
         """Turns of a round about films of this length, the first and the answer included."""

@@ -14,6 +14,8 @@ class Moment:
 
     scene: Scene
     turns: Sequence[TurnRecord]
+    shown: Sequence[TurnRecord]
+    """Those that stand in the prompt."""
     round: int
     steps_left: int
     """1: it is the last."""
@@ -24,7 +26,9 @@ Rule = Callable[[Moment, Turn], None]
 
 
 def not_twice_in_a_row(moment: Moment, turn: Turn) -> None:
-    """What the turn before did already is refused."""
+    """What the turn before did already is refused; but for an answer on the last step, which may have come too soon."""
+    if turn.tool.name == "answer" and moment.steps_left == 1:
+        return
     if moment.turns and moment.turns[-1].round == moment.round and _same(moment.turns[-1], turn):
         raise ToolError("You did exactly this in the turn before: its result stands above. Do something else.")
 
@@ -32,7 +36,7 @@ def not_twice_in_a_row(moment: Moment, turn: Turn) -> None:
 def not_what_still_stands(moment: Moment, turn: Turn) -> None:
     """A request whose percept is still shown is refused, and so is one that was refused in the turn before."""
     percept = next((one for one in reversed(moment.turns) if one.percept), None)
-    if percept and _same(percept, turn):
+    if percept and _same(percept, turn) and any(one is percept for one in moment.shown):
         raise ToolError(
             "You have what you ask for: it is shown above. Note what it tells, then look elsewhere, closer, or answer."
         )

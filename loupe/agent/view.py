@@ -6,7 +6,7 @@
 - The newest turns stand as they were said, older ones without thought, confidence and empty arguments.
 - What does not parse is shown back up to a length.
 - A prompt has at most so many letters: its longest result loses lines from its end, as long as enough of it is left;
-  then the oldest turns become notes (the model's own `observation`).
+  then the oldest turns become notes (the model's own `observation`), and at last the oldest notes go.
 """
 
 import json
@@ -18,7 +18,7 @@ from loupe.config import Looking, Shown
 from loupe.untrusted import as_data, cut
 from schemas.traces import ShownMessage, ShownPart, Trace, TurnRecord, prompt_hash
 
-VIEW_VERSION = "2"
+VIEW_VERSION = "3"
 UNPARSED_LETTERS = 400
 NOTE_LETTERS = 300
 MESSAGE_LETTERS = 10
@@ -61,8 +61,22 @@ def prompt_of(trace: Trace, index: int) -> tuple[ShownMessage, ...]:
     return shown
 
 
+@dataclass(frozen=True)
+class View:
+    """A prompt, and which turns it is of."""
+
+    messages: tuple[ShownMessage, ...]
+    first: int
+    """The oldest turn that stands; those before it are notes."""
+
+
 def prompt(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], settings: str) -> tuple[ShownMessage, ...]:
     """The opening, then what was said and what came back, turn by turn, within the view's bounds."""
+    return fit(opening, turns, settings).messages
+
+
+def fit(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], settings: str) -> View:
+    """As much as the view's bounds let stand."""
     bounds = Bounds(**json.loads(settings))
     letters, old = bounds.letters, len(turns) - (bounds.whole_turns if bounds.notes else 0)
     whole = standing(turns, bounds)
@@ -71,17 +85,19 @@ def prompt(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], setting
     if not bounds.notes:
         turns = [turn.model_copy(update={"observation": ""}) for turn in turns]
     said = [_said_shortly(turn) if turn.parsed and index < old else _said(turn) for index, turn in enumerate(turns)]
-    for left_out in range(max(1, len(turns))):
-        notes = [f"- {cut(as_data(turn.observation), NOTE_LETTERS)}" for turn in turns[:left_out] if turn.observation]
-        told = [*_with_notes(opening, notes), *_chat(said[left_out:], media[left_out:], results[left_out:])]
+    last = max(0, len(turns) - 1)
+    for dropped, first in [*((0, first) for first in range(last + 1)), *((gone, last) for gone in range(1, last + 1))]:
+        noted = [cut(as_data(turn.observation), NOTE_LETTERS) for turn in turns[dropped:first] if turn.observation]
+        begun = _with_notes(opening, [f"- {note}" for note in noted])
+        told = [*begun, *_chat(said[first:], media[first:], results[first:])]
         if length(told) <= letters:
-            return tuple(told)
-        shortened = _shorten_longest(results[left_out:], length(told) - letters, int(letters * LONGEST_SHARE))
+            return View(tuple(told), first)
+        shortened = _shorten_longest(results[first:], length(told) - letters, int(letters * LONGEST_SHARE))
         if shortened is not None:
-            return (*_with_notes(opening, notes), *_chat(said[left_out:], media[left_out:], shortened))
-    told = [*opening, *_chat(said[-1:], media[-1:], results[-1:])]
-    shortened = [_shorten(text, length(told) - letters) for text in results[-1:]]
-    return (*opening, *_chat(said[-1:], media[-1:], shortened))
+            return View((*begun, *_chat(said[first:], media[first:], shortened)), first)
+    told = [*opening, *_chat(said[last:], media[last:], results[last:])]
+    shortened = [_shorten(text, length(told) - letters) for text in results[last:]]
+    return View((*opening, *_chat(said[last:], media[last:], shortened)), last)
 
 
 def standing(turns: Sequence[TurnRecord], bounds: Bounds) -> set[int]:
@@ -115,7 +131,7 @@ def _stamp(*times_ms: int) -> ShownPart:
 
 def length(messages: Sequence[ShownMessage]) -> int:
     """Letters of text in messages, with what a chat template writes around each; pictures and sound come on top."""
-    return sum(MESSAGE_LETTERS + len(part.text or "") for message in messages for part in message.parts)
+    return sum(MESSAGE_LETTERS + sum(len(part.text or "") for part in message.parts) for message in messages)
 
 
 def _said(turn: TurnRecord) -> str:

@@ -35,15 +35,14 @@ class Group:
 def left_of(questions: Sequence[Question], finished: pa.Table) -> list[Question]:
     """The questions that have no row among the finished ones; those of one film stand together.
 
-    Raises RunError where one was asked in other words before.
+    Raises RunError where one was asked differently before.
     """
-    known = dict(zip(finished["question_id"].to_pylist(), finished["question"].to_pylist(), strict=True))
+    known = dict(zip(finished["question_id"].to_pylist(), finished["asked"].to_pylist(), strict=True))
     for one in questions:
-        asked = _writable(one.question)
-        if known.get(one.question_id, asked) != asked:
+        if known.get(one.question_id, one.asked_hash()) != one.asked_hash():
             raise RunError(
-                f"question {one.question_id} was answered as {known[one.question_id]!r} before: "
-                "give it another question_id, or another --output"
+                f"question {one.question_id} was answered before in other words, or with other options, films or "
+                "limits: give it another question_id, or another --output"
             )
     return sorted((one for one in questions if one.question_id not in known), key=lambda one: one.videos)
 
@@ -121,7 +120,8 @@ def failure(desk: Desk, policy: Policy, question: Question, error: Exception) ->
         "options": tuple(map(_writable, question.options)),
     }
     reason = _writable(f"{type(error).__name__}: {error}")
-    return failed(desk, policy, question.model_copy(update=told), reason)
+    trace = failed(desk, policy, question.model_copy(update=told), reason)
+    return trace.model_copy(update={"asked": question.asked_hash()})
 
 
 def _writable(text: str) -> str:

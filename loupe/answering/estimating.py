@@ -22,7 +22,8 @@ CONTEXT_TOKENS = 400
 
 def estimate(config: Config, left: int, finished: pa.Table) -> dict[str, object]:
     """Upper bounds of calls, tokens and dollars of `left` questions; and what the finished ones let expect."""
-    each = per_question(config, find_policy(config.answer.policy))
+    policy = find_policy(config.answer.policy)
+    each, sound = per_question(config, policy), seconds_of_sound(config, policy)
     prompt = left * sum(usage.prompt_tokens for usage in each.values())
     completion = left * sum(usage.completion_tokens for usage in each.values())
     return {
@@ -30,7 +31,10 @@ def estimate(config: Config, left: int, finished: pa.Table) -> dict[str, object]
         "questions_finished": finished.num_rows,
         "prompt_tokens_at_most": prompt,
         "completion_tokens_at_most": completion,
-        "cost_usd_at_most": round(left * sum(config.cost(usage, role) for role, usage in each.items()), 2),
+        "seconds_of_sound_at_most": left * sound,
+        "cost_usd_at_most": round(
+            left * (config.cost_of_sound(sound) + sum(config.cost(usage, role) for role, usage in each.items())), 2
+        ),
         **expected(left, finished),
         "assumed": f"every action is taken, every prompt is full, {PIXELS_PER_TOKEN} pixels a token",
     }
@@ -39,20 +43,39 @@ def estimate(config: Config, left: int, finished: pa.Table) -> dict[str, object]
 def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
     """What one question takes of each role at most, when everything parses at once."""
     settings, roles = config.answer, needed_roles(policy, config.answer)
-    reviews = settings.critic.max_reviews if "critic" in roles else 0
-    turns = sum(policy.allowance(settings, round, ANY_LENGTH_MS) for round in range(1 + reviews))
-    looks = settings.max_actions * (1 + reviews) if policy.acts else 0
+    reviews, turns = _reviews(config, policy), _turns(config, policy)
+    asks = policy.acts and any(each.name == "ask_vlm" for each in policy.tools)
+    looks = turns - bool(policy.first) - 1 - reviews if asks else 0
     look = _look(config, settings.frames if policy.acts else settings.passive_frames)
-    turn = Usage(prompt_tokens=settings.shown.prompt_tokens, completion_tokens=settings.turn_tokens)
+    shown = policy.shown(settings).prompt_tokens
+    turn = Usage(prompt_tokens=shown, completion_tokens=settings.turn_tokens)
     perceiving = turn + Usage(prompt_tokens=_pictures(config, settings.looking.frames))
     judged = Usage(prompt_tokens=settings.shown.prompt_tokens, completion_tokens=settings.verdict_tokens)
     most: Mapping[Role, Usage] = {
         "reasoner": _times(turn, turns),
-        "vlm": _times(perceiving, turns) if policy.role == "vlm" and policy.acts else _times(look, looks or turns),
+        "vlm": (_times(perceiving, turns) if policy.role == "vlm" and policy.acts else Usage())
+        + _times(look, looks if policy.acts else turns),
         "critic": _times(judged, 2 * reviews),
         "critic_vlm": _times(look, reviews),
     }
     return {role: most[role] for role in roles if role in most}  # a transcriber counts no tokens
+
+
+def seconds_of_sound(config: Config, policy: Policy) -> float:
+    """What one question has written down at most: as much as one may listen to at once, in every turn."""
+    if "transcriber" not in needed_roles(policy, config.answer):
+        return 0.0
+    return _turns(config, policy) * min(policy.limits.listen_s, config.answer.looking.listen_seconds)
+
+
+def _reviews(config: Config, policy: Policy) -> int:
+    return config.answer.critic.max_reviews if "critic" in needed_roles(policy, config.answer) else 0
+
+
+def _turns(config: Config, policy: Policy) -> int:
+    """Of all rounds."""
+    rounds = range(1 + _reviews(config, policy))
+    return sum(policy.allowance(config.answer, round, ANY_LENGTH_MS) for round in rounds)
 
 
 def expected(left: int, finished: pa.Table) -> dict[str, object]:

@@ -68,7 +68,7 @@ class Looking(Section):
     watch_seconds: float = Field(default=60, gt=0, le=60)
     """Seconds that are watched at once, at most."""
     prompt_tokens: int | None = Field(default=None, ge=256)
-    """Tokens of a prompt where nothing is indexed and notes are all that is kept; None: as shown.prompt_tokens."""
+    """Tokens of a prompt of `active_perception`, which keeps notes alone; None: as shown.prompt_tokens."""
     purge: bool = True
     """Of all percepts only the newest stands in a prompt. False, to measure what that saves: all of them do."""
     notes: bool = True
@@ -94,7 +94,7 @@ class Budget(Section):
     tokens: int | None = Field(default=None, ge=1)
     """Prompt and completion, of all roles together."""
     seconds: float | None = Field(default=None, gt=0)
-    """From the beginning of the question, or of the actor's first where it is a job's budget."""
+    """From when the question's films are open, or from the actor's first where it is a job's budget."""
     cost: float | None = Field(default=None, gt=0)
     """US dollars, by the prices of the models."""
 

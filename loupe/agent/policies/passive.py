@@ -54,4 +54,5 @@ POLICY = Policy(
     form=ONE_SHOT,
     tools=(ANSWER,),
     acts=False,
+    index="used",
 )

@@ -71,7 +71,10 @@ class Models:
         except EngineError as error:
             self._record(call, began, error=str(error))
             raise
-        self._record(call, began, said=" ".join(line.text for line in lines))
+        cost = self._desk.config.cost_of_sound((sound.end_ms - sound.start_ms) / 1000)
+        for spent in (self._spent, self._desk.spent):
+            spent.add(0, cost)
+        self._record(call, began, said=" ".join(line.text for line in lines), cost=cost)
         self._desk.keep_heard(file, sound.start_ms, sound.end_ms, lines)
         return lines
 
