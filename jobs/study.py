@@ -123,7 +123,7 @@ def run(arguments: Arguments, start: Start = begin) -> int:
     """Do what is left, and write the page; `start` runs the commands. Raises what main catches."""
     size = size_of(arguments)
     config = configs.load(arguments.config, arguments.set)
-    places = Places.of(Path(configs.resolve(configs.absolute(arguments.output))), config)
+    places = Places.of(Path(configs.resolve(configs.absolute(arguments.output))), config, arguments.seed)
     points = points_of(size)
     by_setting = {setting: config_of(arguments, places, setting) for setting in asked_of(points)}
     for each in by_setting.values():
@@ -142,7 +142,8 @@ def run(arguments: Arguments, start: Start = begin) -> int:
 
 def size_of(arguments: Arguments) -> Size:
     """The size that the command line says. Raises StudyError."""
-    given = {name: getattr(arguments, name) for name in ("lengths", "films", "questions", "times", "budgets", "turns")}
+    given = {name: getattr(arguments, name) for name in ("films", "questions", "times", "turns")}
+    given |= {name: tuple(sorted(set(getattr(arguments, name) or ()))) for name in ("lengths", "budgets")}
     size = replace(QUICK if arguments.quick else FULL, **{name: value for name, value in given.items() if value})
     size = replace(size, at=arguments.at or (size.at if size.at in size.lengths else size.lengths[0]))
     if size.at not in size.lengths:
@@ -153,7 +154,7 @@ def size_of(arguments: Arguments) -> Size:
 def config_of(arguments: Arguments, places: Places, setting: Setting) -> Config:
     """The config of a setting's job. Raises ConfigError."""
     config = configs.load(arguments.config, (*arguments.set, *overrides(places, setting)))
-    job = config.answer.job.model_copy(update={"front": arguments.front})
+    job = config.answer.job.model_copy(update={"front": arguments.front or config.answer.job.front})
     return config.model_copy(update={"answer": config.answer.model_copy(update={"job": job})})
 
 

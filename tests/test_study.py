@@ -114,7 +114,7 @@ def test_curves_share_settings_and_every_setting_has_a_folder_of_its_own(size: S
 
 @pytest.mark.parametrize("setting", list(asked_of(points_of(FULL))), ids=lambda setting: setting.name)
 def test_every_setting_is_a_config(setting: Setting, tmp_path: Path) -> None:
-    places = Places.of(tmp_path, configs.load(DEMO))
+    places = Places.of(tmp_path, configs.load(DEMO), 1)
     config = configs.load(DEMO, overrides(places, setting))
     assert config.answer.policy == setting.policy
     assert config.answer.job.output == str(places.results(setting))
@@ -137,15 +137,25 @@ def config_with(folder: Path, weights: str, **changes: Any) -> configs.Config:
 
 
 def test_answers_of_other_weights_prompts_or_settings_lie_elsewhere(tmp_path: Path) -> None:
-    before = Places.of(tmp_path, config_with(tmp_path, "one"))
-    assert Places.of(tmp_path, config_with(tmp_path, "one")) == before
-    trained = Places.of(tmp_path, config_with(tmp_path, "two"))
-    assert (trained.index, trained.answers) != (before.index, before.answers)
-    assert trained.index != before.index
-    otherwise = Places.of(tmp_path, config_with(tmp_path, "one", prompts="full"))
-    assert otherwise.index == before.index
-    assert otherwise.answers != before.answers
-    assert Places.of(tmp_path, config_with(tmp_path, "one", answer={"frames": 3})).answers != before.answers
+    def places(weights: str, seed: int = 1, **changes: Any) -> Places:
+        return Places.of(tmp_path, config_with(tmp_path, weights, **changes), seed)
+
+    before = places("one")
+    assert places("one") == before
+    for other in (
+        places("two"),
+        places("one", prompts="full"),
+        places("one", index={"fps": 2}),
+        places("one", index={"caption_tokens": 99}),
+        places("one", seed=2),
+    ):
+        assert other.index != before.index
+        assert other.answers != before.answers
+    assert places("one", seed=2).films(5) != before.films(5)
+    asked_otherwise = places("one", answer={"frames": 3})
+    assert asked_otherwise.index == before.index
+    assert asked_otherwise.answers != before.answers
+    assert places("one", index={"commit_chunks": 3}) == before
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
@@ -343,6 +353,26 @@ def test_one_length_alone_decides_nothing() -> None:
     for part in ("times the turns", "stays level", "miss more", "more right answers"):
         assert told(findings(rows, size), part).verdict == "not measured"
     assert Seen(page(story(rows, size))).all("svg")
+
+
+def test_from_half_an_hour_on_takes_two_lengths() -> None:
+    size = replace(SMALL, lengths=(5, 15, 30))
+    found = findings(measure(study(always, size)), size)
+    assert told(found, "times the turns").verdict == "not measured"
+    assert told(found, "Turns an hour").verdict != "not measured"
+
+
+@pytest.mark.parametrize(("questions", "wrong", "holds"), [(10, 6, None), (200, 30, True), (200, 100, False)])
+def test_accuracy_stays_level_where_the_interval_is_narrow_enough_to_tell(
+    questions: int, wrong: int, holds: bool | None
+) -> None:
+    """A fifth is wrong about the films of half an hour, and so many about the longest."""
+    size = replace(SMALL, questions=questions)
+
+    def rule(setting: Setting, number: int) -> dict[str, Any]:
+        return {"answer": "B" if number < (wrong if setting.minutes == 130 else questions // 5) else "A"}
+
+    assert told(findings(measure(study(rule, size)), size), "stays level").holds is holds
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_a_command_runs_in_a_process_whose_words_are_kept(tmp_path: Path, capsys
 
 
 def test_reasons_are_read_from_beside_the_page(tmp_path: Path) -> None:
-    places = job.Places(tmp_path, "i", "a")
+    places = job.Places(tmp_path, 1, "i", "a")
     assert job.reasons(Arguments(), places) == {}
     (tmp_path / "reasons.yaml").write_text("budget: It stops too late.\n")
     assert job.reasons(Arguments(), places) == {"budget": "It stops too late."}

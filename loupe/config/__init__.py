@@ -4,7 +4,7 @@
 """
 
 from loupe.config.answer import Answer, Budget, CaptionField, Critic, Looking, Notes, Shown
-from loupe.config.index import Index, Stages
+from loupe.config.index import OF_A_ROW, Index, Stages
 from loupe.config.loading import ROOT, absolute, load, resolve, resolve_source
 from loupe.config.models import (
     OF_A_MODEL,
@@ -25,16 +25,17 @@ from loupe.config.models import (
     VllmModel,
     WhisperModel,
 )
-from loupe.config.section import Actors, ConfigError, digest
+from loupe.config.section import Actors, ConfigError, digest, share_of_gpus
 from loupe.config.serving import LOOPBACK, Serving
 from loupe.config.whole import Config
 
 __all__ = [
     "LOOPBACK",
     "OF_A_MODEL",
+    "OF_A_ROW",
     "ROOT",
-    "Actors",
     "SPEED_OF_VLLM",
+    "Actors",
     "Answer",
     "Budget",
     "CaptionField",
@@ -67,4 +68,5 @@ __all__ = [
     "load",
     "resolve",
     "resolve_source",
+    "share_of_gpus",
 ]

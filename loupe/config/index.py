@@ -40,6 +40,19 @@ class Toytown(Section):
     seed: int = 1
 
 
+PICTURES = frozenset({"fps", "long_side", "jpeg_quality", "decoder"})
+"""What decides which frames are taken, and how they look."""
+OF_A_ROW = PICTURES | {
+    "chunk_seconds",
+    "share_captions",
+    "caption_tokens",
+    "summary_tokens",
+    "video_summary_tokens",
+    "summary_fan_in",
+}
+"""All of the section that decides what stands in the tables."""
+
+
 class Index(Section):
     """How films become rows."""
 

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import model_validator
 
 from loupe.config.answer import Answer
-from loupe.config.index import Index
+from loupe.config.index import PICTURES, Index
 from loupe.config.models import (
     OF_A_MODEL,
     AnyModel,
@@ -70,6 +70,7 @@ class Config(Section):
             "prompts": self.prompts,
             "roles": roles,
             "models": {name: of_a_model(self.models[name], OF_A_MODEL) for name in roles.values()},
+            "pictures": self.index.model_dump(mode="json", include=set(PICTURES)),
             "answer": self.answer.model_dump(mode="json", exclude={"job", "job_budget"}),
         }
 

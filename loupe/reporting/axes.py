@@ -17,7 +17,11 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 2)
+        return self._at(value - self.low, self.high - self.low)
+
+    def _at(self, part: float, whole: float) -> float:
+        """Where a part of the way is; in the middle, where both ends are the same."""
+        return round(self.start + (part / whole if whole else 0.5) * (self.end - self.start), 2)
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,7 @@ class LogScale(Scale):
     """The same for ends above 0: equal factors are equally far apart, and what is below the low end lies on it."""
 
     def __call__(self, value: float) -> float:
-        part = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
-        return round(self.start + part * (self.end - self.start), 2)
+        return self._at(math.log(max(value, self.low) / self.low), math.log(self.high / self.low))
 
 
 def ticks(high: float, about: int = 5) -> list[float]:

@@ -21,6 +21,8 @@ FLAT_TURNS = 1.5
 """Turns about the longest films over those about half-hour ones, at most: the paper's are 12.5 / 8.5."""
 FROM_MINUTES = 30.0
 """Where the paper's films begin."""
+WIDE = 0.25
+"""An interval of a share from which nobody can tell whether it stays level."""
 PAPERS_SHARE = 0.8
 """Of pivotal turns, that are above the mean of their rollout."""
 
@@ -96,7 +98,7 @@ def _length(points: Points, size: Size) -> Iterator[Finding]:
     claim = f"From half an hour to two hours the agent takes at most {FLAT_TURNS:g} times the turns."
     yield _between("length", claim, turns, lambda one, last: last.mean <= FLAT_TURNS * one.mean, amount)
     right = _ends(points.line("length", "active_perception", "accuracy"), FROM_MINUTES)
-    yield _between("length", "Its accuracy stays level.", right, lambda one, last: last.mean >= one.low, share)
+    yield _between("length", "Its accuracy stays level.", right, level, share)
     hourly = _ends(points.line("length", "active_perception", "turns an hour of film"))
     claim = "Turns an hour of film fall."
     yield _between(
@@ -104,15 +106,13 @@ def _length(points: Points, size: Size) -> Iterator[Finding]:
     )
     blind = _ends(points.line("length", f"passive, {size.passive_frames[0]} frames", "accuracy"))
     claim = "Frames spread evenly miss more, the longer the film."
-    yield _between("length", claim, blind, lambda one, last: decided(last.mean < one.low, last.mean >= one.mean), share)
+    yield _between("length", claim, blind, lambda one, last: decided(last.high < one.low, last.mean >= one.mean), share)
 
 
 def _budget(points: Points) -> Iterator[Finding]:
     right = _ends(points.line("budget", "active_perception", "accuracy"))
     claim = "More turns, more right answers."
-    yield _between(
-        "budget", claim, right, lambda one, last: decided(last.mean > one.high, last.mean <= one.mean), share
-    )
+    yield _between("budget", claim, right, lambda one, last: decided(last.low > one.high, last.mean <= one.mean), share)
     used = points.line("budget", "active_perception", "turns")
     claim = "The agent stops when it knows: of the largest budget less than half is used."
     told = f"{amount(used[-1][1])} of {used[-1][0]:g} turns" if used else NOT_KNOWN
@@ -171,10 +171,15 @@ def decided(yes: bool, no: bool) -> bool | None:
     return True if yes else False if no else None
 
 
+def level(one: Estimate, last: Estimate) -> bool | None:
+    """Whether a share is, at the end of a line, within its interval at the beginning, or above it."""
+    narrow = one.high - one.low <= WIDE
+    return decided(narrow and last.mean >= one.low, last.high < one.low or (narrow and last.mean < one.low))
+
+
 def _ends(line: Sequence[tuple[float, Estimate]], start: float = 0) -> Ends | None:
-    """The first point of a line and the last; from `start` on, where two of them lie there."""
-    later = [point for point in line if point[0] >= start]
-    kept = later if len(later) > 1 else line
+    """The first point of a line from `start` on, and the last."""
+    kept = [point for point in line if point[0] >= start]
     return (kept[0], kept[-1]) if len(kept) > 1 else None
 
 

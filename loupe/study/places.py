@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from loupe import prompts
-from loupe.config import OF_A_MODEL, Config, Role, digest
+from loupe.config import OF_A_MODEL, OF_A_ROW, Config, Role, digest
 from loupe.study.plan import Setting
 from loupe.weights import of_a_model
 
@@ -23,20 +23,23 @@ class Places:
     """Folders of a study."""
 
     root: Path
+    seed: int
+    """Of the films."""
     index: str
-    """Digest of the models that index."""
+    """Digest of this, and of all that decides about an index."""
     answers: str
     """Digest of these, and of all that decides about an answer but for what settings change."""
 
     @classmethod
-    def of(cls, root: Path, config: Config) -> "Places":
+    def of(cls, root: Path, config: Config, seed: int) -> "Places":
         """Raises ConfigError for a package that is not installed."""
-        index = digest(models_of(config, INDEXING))
-        return cls(root, index, digest(index, config.of_an_answer(), models_of(config, get_args(Role)), _texts(config)))
+        rows = config.index.model_dump(mode="json", include=set(OF_A_ROW))
+        index = digest(seed, rows, models_of(config, INDEXING), _texts(config))
+        return cls(root, seed, index, digest(index, config.of_an_answer(), models_of(config, get_args(Role))))
 
     def films(self, minutes: float) -> Path:
         """Of one length: films/, truth.jsonl, questions.parquet."""
-        return self.root / "films" / f"{minutes:g}m"
+        return self.root / "films" / f"{self.seed}-{minutes:g}m"
 
     def database(self, minutes: float, *, there: bool = True) -> Path:
         """The index of these films; with `there` false a folder that is none."""
