@@ -23,7 +23,7 @@ from loupe.agent.loop import rollout
 from loupe.agent.policies import find_policy
 from loupe.answering import asking, attempts, store
 from loupe.answering.asking import Group
-from loupe.answering.attempts import Attempts, Begun, Note
+from loupe.answering.attempts import Attempt, Attempts, Begun
 from loupe.answering.estimating import estimate
 from loupe.answering.notes import check_notes, keeping
 from loupe.answering.progress import Progress
@@ -245,7 +245,7 @@ class AnswerQuestions:
         await asyncio.to_thread(self.attempts.end, note)
         return {"answered": self._rows(group.questions, traces)}
 
-    async def _beside_others(self, group: Group, note: Note) -> list[Trace]:
+    async def _beside_others(self, group: Group, note: Attempt) -> list[Trace]:
         begun = Begun(self.attempts, note)
 
         async def answer(question: Question) -> Trace:
@@ -255,7 +255,7 @@ class AnswerQuestions:
 
         return await asyncio.gather(*map(answer, group.questions))
 
-    async def _alone(self, question: Question, note: Note) -> Trace:
+    async def _alone(self, question: Question, note: Attempt) -> Trace:
         """Answer a question with nothing beside it, or give it up where a process died of that before."""
         if question.question_id in note.given_up:
             return asking.failure(self.desk, self.policy, question, attempts.told(note))

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from loupe.agent.films import Film
 from loupe.agent.opening import film_block, question_text
 from loupe.agent.scene import Frame, Scene
+from loupe.agent.stamps import moment
 from loupe.agent.tool import Answered, ToolError
 from loupe.agent.tools.ask_vlm import look
-from loupe.agent.tools.search_captions import times
 from loupe.config import Critic
 from loupe.engines.asking import Asked
 from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply
@@ -87,7 +87,7 @@ async def _judge(scene: Scene, claim: Claim) -> tuple[Verdict | None, tuple[Medi
     frames = await _frames(scene, claim, film, doubt.value.search)
     found = await _look(scene, film, doubt.value.question, frames)
     media = tuple(frame.media for frame in frames)
-    seen = ", ".join(times(each.ts_ms, 0) for each in media)
+    seen = ", ".join(moment(each.ts_ms) for each in media)
     messages += (
         Message(role="assistant", content=doubt.value.model_dump_json()),
         Message(
@@ -117,7 +117,7 @@ def _opening(scene: Scene, claim: Claim, film: Film) -> tuple[Message, ...]:
         question=question_text(scene),
         answer=as_data(claim.answered.said),
         confidence="unknown" if claim.confidence is None else f"{claim.confidence:.2f}",
-        times=", ".join(times(ts_ms, 0) for ts_ms in evidence_times(claim, film)) or "none",
+        times=", ".join(moment(ts_ms) for ts_ms in evidence_times(claim, film)) or "none",
         reasoning=reasoning[max(0, len(reasoning) - scene.settings.shown.reasoning_letters) :],
     )
     return Message(role="system", content=scene.prompt("critic")), Message(role="user", content=told)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from loupe.agent.films import Film
 from loupe.agent.scene import Scene
-from loupe.agent.tools.search_captions import times
+from loupe.agent.stamps import stretch
 from loupe.library.notes import read_notes
 from loupe.library.tables import Row
 from loupe.untrusted import as_data, cut
@@ -27,7 +27,7 @@ def _of_film(scene: Scene, number: int, film: Film) -> str:
     chosen = nearest(known, " ".join((scene.question.question, *scene.question.options)), offered)
     if not chosen:
         return ""
-    lines = (f"[{times(row['start_ms'], row['end_ms'])}] {cut(as_data(row['text']), LETTERS)}" for row in chosen)
+    lines = (f"[{stretch(row['start_ms'], row['end_ms'])}] {cut(as_data(row['text']), LETTERS)}" for row in chosen)
     return scene.prompt("earlier_notes", number=number, notes="\n".join(lines))
 
 

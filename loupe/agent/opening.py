@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from loupe.agent.films import Film, LogLine
 from loupe.agent.scene import Scene
+from loupe.agent.stamps import stretch
 from loupe.agent.tool import Tool
-from loupe.agent.tools.search_captions import times
 from loupe.timeline import linspace_ms
 from loupe.untrusted import as_data, cut
 from schemas.messages import Message
@@ -75,7 +75,7 @@ def film_block(scene: Scene, number: int, film: Film) -> str:
 
 def log_line(line: LogLine) -> str:
     """A line of a log, with its times."""
-    return f"[{times(line.start_ms, line.end_ms)}] {line.log}: {as_data(line.text)}"
+    return f"[{stretch(line.start_ms, line.end_ms)}] {line.log}: {as_data(line.text)}"
 
 
 def thin(lines: Sequence[LogLine], count: int) -> list[LogLine]:

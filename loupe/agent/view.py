@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from loupe.agent.stamps import moment
 from loupe.config import Looking, Shown
 from loupe.untrusted import as_data, cut
 from schemas.traces import ShownMessage, ShownPart, Trace, TurnRecord, prompt_hash
@@ -126,7 +127,7 @@ def media_parts(turn: TurnRecord) -> tuple[ShownPart, ...]:
 
 
 def _stamp(*times_ms: int) -> ShownPart:
-    return ShownPart(text=f"[{'-'.join(f'{ms / 1000:.1f}' for ms in times_ms)}]")
+    return ShownPart(text=f"[{'-'.join(map(moment, times_ms))}]")
 
 
 def length(messages: Sequence[ShownMessage]) -> int:

@@ -11,7 +11,7 @@ from loupe.agent.policy import Policy, needed_roles
 from loupe.agent.scene import Desk
 from loupe.answering.run import Run, RunError
 from loupe.config import Config, ConfigError, Role, VllmModel
-from loupe.embedding import dimensions_of, open_embedder
+from loupe.embedding import dimensions_of, identity_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber
 from loupe.library import Library
 from schemas.questions import Question
@@ -94,7 +94,8 @@ def open_library(config: Config) -> Library | None:
     index = find_policy(config.answer.policy).index
     if index == "unused" or (index == "used" and Library.open_if_there(config.index.database) is None):
         return None
-    return Library.open(config.index.database, dimensions_of(config.embedding_model()))
+    embedder = config.embedding_model()
+    return Library.open(config.index.database, dimensions_of(embedder), embedder=identity_of(embedder))
 
 
 def open_desk(config: Config, run: Run) -> Desk:

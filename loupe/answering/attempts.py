@@ -24,7 +24,7 @@ class ProcessDied(Exception):
     """A question that was given up."""
 
 
-class Note(BaseModel):
+class Attempt(BaseModel):
     """What is known of a group that has begun and not ended."""
 
     model_config = ConfigDict(frozen=True)
@@ -53,18 +53,18 @@ class Attempts:
         self._output = output
         self._session = session
 
-    def find(self, question_ids: Sequence[str]) -> Note:
+    def find(self, question_ids: Sequence[str]) -> Attempt:
         """What became of a group before. Raises StorageError."""
         stored = storage.read_stored(_place(self._output, question_ids))
         if stored is None:
-            return Note(question_ids=tuple(question_ids), session=self._session)
-        return Note.model_validate_json(stored.data).again(self._session)
+            return Attempt(question_ids=tuple(question_ids), session=self._session)
+        return Attempt.model_validate_json(stored.data).again(self._session)
 
-    def write(self, note: Note) -> None:
+    def write(self, note: Attempt) -> None:
         """Say that a group is begun, or one of its questions by itself. Raises StorageError."""
         _write(self._output, note)
 
-    def end(self, note: Note) -> None:
+    def end(self, note: Attempt) -> None:
         """Say that a group has ended. What was given up stays known until its rows are written. Raises StorageError."""
         if not note.given_up:
             storage.delete(_place(self._output, note.question_ids))
@@ -73,7 +73,7 @@ class Attempts:
 class Begun:
     """Writes a group's note once, whoever of the group comes first."""
 
-    def __init__(self, attempts: Attempts, note: Note) -> None:
+    def __init__(self, attempts: Attempts, note: Attempt) -> None:
         self._attempts, self._note = attempts, note
         self._writing: asyncio.Future[Any] | None = None
 
@@ -84,7 +84,7 @@ class Begun:
         await asyncio.shield(self._writing)
 
 
-def told(note: Note) -> ProcessDied:
+def told(note: Attempt) -> ProcessDied:
     """Why a question of a group was given up."""
     return ProcessDied(f"{note.lost} processes died over it, the last with nothing else at work: it is not tried again")
 
@@ -112,13 +112,13 @@ def forget(output: str) -> None:
         storage.delete(place)
 
 
-def _notes(output: str) -> list[tuple[str, str, Note]]:
+def _notes(output: str) -> list[tuple[str, str, Attempt]]:
     """Names, places and what they hold."""
     places = results.files(output, "attempts", ".json")
-    return [(name, at, Note.model_validate_json(storage.read_bytes(at))) for name, at in places.items()]
+    return [(name, at, Attempt.model_validate_json(storage.read_bytes(at))) for name, at in places.items()]
 
 
-def _write(output: str, note: Note) -> None:
+def _write(output: str, note: Attempt) -> None:
     storage.write_bytes(_place(output, note.question_ids), note.model_dump_json().encode())
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from loupe.reporting.html import Html, tag
 
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Marks of an axis of shares."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -30,6 +33,19 @@ class LogScale(Scale):
 
     def __call__(self, value: float) -> float:
         return self._at(math.log(max(value, self.low) / self.low), math.log(self.high / self.low))
+
+
+def apart(levels: Sequence[float], gap: float) -> list[float]:
+    """Levels at least so far apart, in their order, and near where they were."""
+    order = sorted(range(len(levels)), key=lambda index: levels[index])
+    placed = [levels[index] for index in order]
+    for _ in range(50):
+        for at in range(len(placed) - 1):
+            lacking = (gap - (placed[at + 1] - placed[at])) / 2
+            if lacking > 0:
+                placed[at], placed[at + 1] = placed[at] - lacking, placed[at + 1] + lacking
+    back = dict(zip(order, placed, strict=True))
+    return [round(back[index], 2) for index in range(len(levels))]
 
 
 def ticks(high: float, about: int = 5) -> list[float]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import sqrt
 
-from loupe.reporting.axes import Scale, grid_x, grid_y, hundredths, name_x, name_y, short, svg, ticks
+from loupe.reporting.axes import SHARES, Scale, apart, grid_x, grid_y, hundredths, name_x, name_y, short, svg, ticks
 from loupe.reporting.html import Html, tag
 from loupe.scoring.amortizing import Costs
 from loupe.scoring.calibration import Bin
@@ -11,7 +11,6 @@ from loupe.scoring.statistics import Estimate
 
 LETTERS = 48
 """Of a group's name that are drawn."""
-SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def intervals(groups: Sequence[tuple[str, Estimate]], overall: float) -> Html:
@@ -81,7 +80,7 @@ def amortized(costs: Costs, asked: int) -> Html:
     x, y = Scale(0, last, 56, 440), Scale(0, high[-1], 288, 40)
     lines = {"whole film": (costs.whole_film, "second"), "index + questions": (costs.indexed, "first")}
     marks = []
-    ends = _apart([y(tokens(last)) for tokens, _ in lines.values()], 18)
+    ends = apart([y(tokens(last)) for tokens, _ in lines.values()], 18)
     for (name, (tokens, style)), label in zip(lines.items(), ends, strict=True):
         points = f"{x(0)},{y(tokens(0))} {x(last)},{y(tokens(last))}"
         marks.append(tag("polyline", points=points, class_=f"line {style}"))
@@ -95,13 +94,6 @@ def amortized(costs: Costs, asked: int) -> Html:
         marks.append(tag("text", f"pays from question {costs.break_even:,} on", x=even, y=16, class_="value"))
     frame = [*grid_x(x, reached, 40, 288, short), *grid_y(y, high, 56, 440, short)]
     return svg(480, 336, told, frame, marks, [name_x("questions asked", 248, 328), name_y("tokens", 12, 164)])
-
-
-def _apart(levels: Sequence[float], gap: float) -> list[float]:
-    """Two levels at least so far apart, in their order."""
-    one, other = levels
-    short_of = max(0.0, gap - abs(one - other)) / 2
-    return [one - short_of, other + short_of] if one <= other else [one + short_of, other - short_of]
 
 
 def histogram(right: Sequence[float], wrong: Sequence[float], unit: str) -> Html:

@@ -3,11 +3,23 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from loupe.reporting.axes import LogScale, Scale, grid_x, grid_y, hundredths, name_x, name_y, short, svg, ticks
+from loupe.reporting.axes import (
+    SHARES,
+    LogScale,
+    Scale,
+    apart,
+    grid_x,
+    grid_y,
+    hundredths,
+    name_x,
+    name_y,
+    short,
+    svg,
+    ticks,
+)
 from loupe.reporting.html import Html, tag
 from loupe.scoring.statistics import Estimate
 
-SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 APART = 5
 """Pixels between the dots of two lines at the same x."""
 ROW = 34
@@ -58,7 +70,7 @@ def powers(name: str, lines: Sequence[Line]) -> Axis:
     return Axis(name, [10.0**power for power in range(first, last + 1)], log=True)
 
 
-def curves(lines: Sequence[Line], across: Axis, up: Axis, told: str, reference: Sequence[Html] = ()) -> Html:
+def curves(lines: Sequence[Line], across: Axis, up: Axis, told: str) -> Html:
     """Lines with a dot and an interval a point, each named where it ends."""
     left, right, top, bottom = 64.0, 400.0, 16.0, 252.0
     x, y = across.scale(left + 12, right - 12), up.scale(bottom, top)
@@ -69,7 +81,7 @@ def curves(lines: Sequence[Line], across: Axis, up: Axis, told: str, reference: 
         name_x(across.name, (left + right) / 2, bottom + 40),
         name_y(up.name, 14, (top + bottom) / 2),
     ]
-    return svg(556, 304, told, frame, list(reference), marks, list(_names(lines, y, right + 8)))
+    return svg(556, 304, told, frame, marks, list(_names(lines, y, right + 8)))
 
 
 def _curve(line: Line, x: Scale, y: Scale, aside: float) -> Html:
@@ -98,19 +110,6 @@ def _names(lines: Sequence[Line], y: Scale, x: float) -> Iterator[Html]:
     wanted = [y(line.dots[-1][1].mean) for line in ended]
     for line, level in zip(ended, apart(wanted, 17), strict=True):
         yield tag("text", line.name, x=x, y=level + 4, class_=f"label {line.style}")
-
-
-def apart(levels: Sequence[float], gap: float) -> list[float]:
-    """Levels at least so far apart, in their order, and near where they were."""
-    order = sorted(range(len(levels)), key=lambda index: levels[index])
-    placed = [levels[index] for index in order]
-    for _ in range(50):
-        for at in range(len(placed) - 1):
-            lacking = (gap - (placed[at + 1] - placed[at])) / 2
-            if lacking > 0:
-                placed[at], placed[at + 1] = placed[at] - lacking, placed[at + 1] + lacking
-    back = dict(zip(order, placed, strict=True))
-    return [round(back[index], 2) for index in range(len(levels))]
 
 
 def bars(groups: Sequence[tuple[str, Sequence[Line]]], up: Axis, told: str) -> Html:

@@ -5,7 +5,7 @@ from loupe.agent.films import Film
 from loupe.agent.opening import film_blocks, question_text
 from loupe.agent.policy import ANSWER, TURNS, Policy
 from loupe.agent.scene import Scene
-from loupe.agent.tools.search_captions import times
+from loupe.agent.stamps import stretch
 from loupe.timeline import linspace_ms
 from loupe.untrusted import as_data, cut
 from schemas.messages import Message
@@ -36,7 +36,7 @@ def caption_lines(scene: Scene, film: Film) -> list[str]:
             runs[-1] = (runs[-1][0], caption.ts_ms, text)
         else:
             runs.append((caption.ts_ms, caption.ts_ms, text))
-    return [f"[{times(start, end)}] {text}" for start, end, text in runs]
+    return [f"[{stretch(start, end)}] {text}" for start, end, text in runs]
 
 
 def fitting(lines: list[str], letters: int) -> str:

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from loupe.agent.films import Film
 from loupe.agent.scene import Frame, Scene
+from loupe.agent.stamps import moment, stretch
 from loupe.agent.tool import Observation, ToolError
-from loupe.agent.tools.search_captions import times as times_text
 from loupe.asking import ask_request, parse_answer
 from loupe.config import Role
 from loupe.untrusted import as_data, cut
@@ -33,7 +33,7 @@ async def ask_vlm(
     if not shown:
         raise ToolError("The film has no frames at these times.")
     said = await look(scene, "vlm", where, question, shown)
-    seen = ", ".join(times_text(one.media.ts_ms, 0) for one in shown)
+    seen = ", ".join(moment(one.media.ts_ms) for one in shown)
     return Observation(
         scene.prompt("vlm_result", times=seen, reasoning=as_data(said.reasoning), answer=as_data(said.answer)),
         media=tuple(one.media for one in shown),
@@ -68,7 +68,7 @@ async def look(scene: Scene, role: Role, film: Film, question: str, frames: Sequ
     context = scene.prompt(
         "ask_context",
         summary=cut(as_data(film.summary), scene.settings.shown.summary_letters),
-        log="\n".join(f"[{times_text(line.start_ms, line.end_ms)}] {as_data(line.text)}" for line in near),
+        log="\n".join(f"[{stretch(line.start_ms, line.end_ms)}] {as_data(line.text)}" for line in near),
     )
     request = ask_request(
         question,

@@ -1,8 +1,9 @@
 """Listen to any window of the film."""
 
 from loupe.agent.scene import Heard, Scene
+from loupe.agent.stamps import moment
 from loupe.agent.tool import Observation
-from loupe.agent.tools.windows import seconds, window
+from loupe.agent.tools.windows import window
 from loupe.untrusted import as_data
 
 
@@ -23,5 +24,5 @@ def words(scene: Scene, heard: Heard) -> str:
     """The lines with their times in seconds; nothing for a model that hears for itself."""
     if heard.sound.given == "sound":
         return ""
-    lines = (f"[{seconds(line.start_ms)}-{seconds(line.end_ms)}] {as_data(line.text)}" for line in heard.lines)
+    lines = (f"[{moment(line.start_ms)}-{moment(line.end_ms)}] {as_data(line.text)}" for line in heard.lines)
     return scene.prompt("words", lines="\n".join(lines) or "nothing is said")

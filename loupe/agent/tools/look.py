@@ -1,8 +1,9 @@
 """Look at any window of the film, at any density."""
 
 from loupe.agent.scene import Scene
+from loupe.agent.stamps import moment
 from loupe.agent.tool import Observation, ToolError
-from loupe.agent.tools.windows import Count, seconds, window
+from loupe.agent.tools.windows import Count, window
 
 
 async def look(scene: Scene, start: float, end: float, frames: Count, film: int = 1) -> Observation:
@@ -10,7 +11,7 @@ async def look(scene: Scene, start: float, end: float, frames: Count, film: int 
     asked = window(scene, film, start, end)
     seen = await scene.look(asked.film, asked.spread(frames))
     if not seen:
-        at = seconds(asked.start_ms)
+        at = moment(asked.start_ms)
         raise ToolError(f"The film has no picture there that can be decoded. Look before or after {at}.")
     media = tuple(one.media for one in seen)
     return Observation(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from loupe.agent.films import Film
 from loupe.agent.scene import Scene
+from loupe.agent.stamps import stretch
 from loupe.agent.tool import Observation
 from loupe.library.search import LEVELS, Hit
 from loupe.timeline import Cluster, cluster
@@ -99,21 +100,16 @@ def similarity_of(hits: Sequence[Hit]) -> float | None:
     return max((hit.similarity for hit in hits if hit.similarity is not None), default=None)
 
 
-def times(start_ms: int, end_ms: int) -> str:
-    """Seconds, as prompts show them."""
-    return f"{start_ms / 1000:.1f}" if end_ms <= start_ms else f"{start_ms / 1000:.1f}-{end_ms / 1000:.1f}"
-
-
 def cluster_line(each: Cluster, is_by_meaning: bool) -> str:
     """A place where hits gather."""
     density = f", {each.density_per_minute:.0f} a minute" if each.count > 1 else ""
     best = f", best {each.best_score:.2f}" if is_by_meaning else ""
     hits = "hit" if each.count == 1 else "hits"
-    return f"{times(each.start_ms, each.end_ms)}: {each.count} {hits}{best}{density}"
+    return f"{stretch(each.start_ms, each.end_ms)}: {each.count} {hits}{best}{density}"
 
 
 def run_line(run: Run, letters: int) -> str:
     """Hits as one line."""
     similar = f" {run.similarity:.2f}" if run.similarity is not None else ""
     many = f" x{run.count}" if run.count > 1 else ""
-    return f"[{times(run.start_ms, run.end_ms)}]{similar}{many} {cut(as_data(run.text), letters)}"
+    return f"[{stretch(run.start_ms, run.end_ms)}]{similar}{many} {cut(as_data(run.text), letters)}"

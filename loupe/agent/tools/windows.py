@@ -8,6 +8,7 @@ from pydantic import Field
 
 from loupe.agent.films import Film
 from loupe.agent.scene import Scene
+from loupe.agent.stamps import moment
 from loupe.agent.tool import ToolError
 from loupe.timeline import linspace_ms
 from schemas.traces import MediaRef
@@ -34,7 +35,7 @@ class Window:
     @property
     def told(self) -> dict[str, object]:
         """As prompts tell it."""
-        return {"film": self.number, "start": seconds(self.start_ms), "end": seconds(self.end_ms)}
+        return {"film": self.number, "start": moment(self.start_ms), "end": moment(self.end_ms)}
 
     def at_most(self, limit_s: float, done: str) -> None:
         """Raises ToolError where it is longer than can be `done`, or has no length."""
@@ -56,7 +57,7 @@ class Window:
 
     def gone(self, kind: str, media: Sequence[MediaRef] = ()) -> str:
         """The line that takes the place of a percept once there is a newer one: what it was, and when."""
-        at = [seconds(one.ts_ms) for one in media]
+        at = [moment(one.ts_ms) for one in media]
         stamps = ", ".join(at if len(at) <= STAMPS else [*at[:2], "...", at[-1]])
         return self.scene.prompt("percept_gone", kind=kind, stamps=stamps or "all of it", **self.told)
 
@@ -66,12 +67,7 @@ def window(scene: Scene, number: int, start: float, end: float) -> Window:
     film, start_ms, end_ms = scene.film(number), round(1000 * start), round(1000 * end)
     if not 0 <= start_ms <= end_ms <= film.duration_ms + ROUNDED_MS or start_ms >= film.duration_ms:
         raise ToolError(
-            f"start and end are seconds with 0 <= start <= end <= {seconds(film.duration_ms)}, "
+            f"start and end are seconds with 0 <= start <= end <= {moment(film.duration_ms)}, "
             f"not {start:g} and {end:g}."
         )
     return Window(scene, number, film, start_ms, min(end_ms, film.duration_ms))
-
-
-def seconds(ms: int) -> str:
-    """As prompts show a time."""
-    return f"{ms / 1000:.1f}"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 
-from loupe.agent.tools.search_captions import times
+from loupe.agent.stamps import stretch
 from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.benchmarks.toytown.world import COLOURS, Still
@@ -59,7 +59,7 @@ def reason(question: Question, shown: Sequence[tuple[int, Still]]) -> str:
         if span.start_ms <= ts_ms < span.end_ms
     ]
     runs = [(what, [ts_ms for _, _, ts_ms in run]) for (_, what), run in groupby(told, key=lambda frame: frame[:2])]
-    lines = [f"[{times(run[0], run[-1])}] {what}" for what, run in runs if what]
+    lines = [f"[{stretch(run[0], run[-1])}] {what}" for what, run in runs if what]
     return "; ".join(_first(lines)) or NOT_SHOWN
 
 
