@@ -22,7 +22,7 @@ from loupe import config as configs
 from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, VllmModel
-from loupe.embedding import dimensions_of, open_embedder
+from loupe.embedding import dimensions_of, identity_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber, require_packages
 from loupe.engines.protocol import Engine
 from loupe.engines.speech import Transcriber
@@ -121,8 +121,14 @@ def run(
             lease.check()
             before_commit(step)
 
-        dimensions = dimensions_of(config.embedding_model())
-        library = Library.open(config.index.database, dimensions, create=True, before_commit=check)
+        embedder = config.embedding_model()
+        library = Library.open(
+            config.index.database,
+            dimensions_of(embedder),
+            create=True,
+            before_commit=check,
+            embedder=identity_of(embedder),
+        )
         plan = make_plan(config, settings, library)
         say(
             f"{len(plan.pending)} films to index, {len(plan.finished)} finished before, "

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from loupe.config import EmbedderModel, HashingModel, resolve_source
+from loupe.config import OF_A_MODEL, EmbedderModel, HashingModel, digest, resolve_source
+from loupe.weights import of_a_model
 
 Vectors = NDArray[np.float32]
 
@@ -83,6 +84,14 @@ class HashingEmbedder:
     def embed_query(self, text: str) -> Vectors:
         vector: Vectors = self.embed([text])[0]
         return vector
+
+
+def identity_of(model: EmbedderModel) -> str:
+    """Hash of what decides about the vectors of texts that are stored.
+
+    Raises ConfigError for a package that is not installed.
+    """
+    return digest(of_a_model(model, OF_A_MODEL - {"query_prefix"}))
 
 
 def dimensions_of(model: EmbedderModel) -> int:

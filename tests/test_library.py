@@ -72,6 +72,17 @@ def test_embeddings_of_another_size_are_refused(library: Library, database: str)
         Library.open(database, 9, create=True)
 
 
+def test_embeddings_of_another_embedder_are_refused(library: Library, database: str):
+    """Of the same size; a database that does not know whose it has takes the one that writes first."""
+    Library.open(database, DIMENSIONS, embedder="one")
+    Library.open(database, DIMENSIONS, create=True, embedder="another")
+    for create in (False, True):
+        with pytest.raises(LibraryError, match="another embedder than the config's made the embeddings"):
+            Library.open(database, DIMENSIONS, create=create, embedder="one")
+    assert Library.open(database, DIMENSIONS, create=True, embedder="another").videos() == {}
+    assert Library.open(database).videos() == {}
+
+
 def test_tables_of_another_version_are_refused(library: Library, database: str):
     lance.dataset(f"{database}/chunks.lance").drop_columns(["summary_lineage"])
     with pytest.raises(LibraryError, match=r"another version of Loupe.*'chunks'.*summary_lineage"):

@@ -10,6 +10,7 @@ from datetime import timedelta
 from loupe.library import commit as commits
 from loupe.library import upkeep, visible
 from loupe.library.commit import CommitBatch, write_frame_fragments
+from loupe.library.embedder import note_embedder, require_embedder
 from loupe.library.filters import all_of, among, equals
 from loupe.library.search import LevelName, Mode, SearchResult, search
 from loupe.library.tables import (
@@ -52,11 +53,13 @@ class Library:
         dimensions: int | None = None,
         create: bool = False,
         before_commit: BeforeCommit = nothing,
+        embedder: str | None = None,
     ) -> "Library":
         """Open a folder or s3:// prefix; `create` makes the tables that are missing.
 
         `before_commit` is called with the name of a step (STEPS) before each commit, and stops it by raising.
-        Raises LibraryError where there is no database, or its embeddings have another size than `dimensions`.
+        Raises LibraryError where there is no database, or its embeddings have another size than `dimensions` or come
+        from another embedder than this (embedding.identity_of), and StorageError.
         """
         if create:
             create_tables(database, dimensions, before_commit)
@@ -66,6 +69,10 @@ class Library:
                 f"{database} holds embeddings of {tables.dimensions} numbers, and the config's embedder makes "
                 f"{dimensions}: use the embedder that it was made with, or a new database"
             )
+        if embedder is not None:
+            require_embedder(database, embedder)
+            if create:
+                note_embedder(database, embedder)
         return cls(tables)
 
     @classmethod
