@@ -19,9 +19,9 @@ from loupe.captioning import caption_request, parse_caption
 from loupe.config import VllmModel, resolve_source
 from loupe.engines.asking import Asked
 from loupe.engines.counting import picture_usage
-from loupe.engines.grammar import compact_json
 from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply, RequestError
 from loupe.engines.templating import ChatTemplate, open_template
+from loupe.engines.vllm import engine_arguments, placement, structured_outputs
 from loupe.indexing import Chunk, Settings
 from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 from schemas.messages import Usage
@@ -74,29 +74,17 @@ def vllm_processor(model: VllmModel) -> Processor:
 
 
 def engine_config(model: VllmModel) -> vLLMEngineProcessorConfig:
-    """The processor's config. `gpus` is a replica's share: whole ones become tensor parallelism, 0 stands for a CPU.
+    """The processor's config. A request that fails becomes a row with an error.
 
-    `engine_kwargs` of the model win. Pictures never repeat while indexing, so vLLM's cache of them is off; the
-    instructions do, so prefix caching is on. A request that fails becomes a row with an error.
+    Pictures never repeat while indexing, so vLLM's cache of them is off; the instructions do, so prefix caching is on.
     """
-    engine: dict[str, Any] = {
-        "limit_mm_per_prompt": {"image": model.images_per_request, "video": 0},
-        "mm_processor_cache_gb": 0,
-        "enable_prefix_caching": True,
-        "structured_outputs_config": {"backend": "xgrammar"},
-        "tensor_parallel_size": max(1, int(model.gpus)),
-    } | model.engine_kwargs
-    placement = None
-    if model.gpus < 1:
-        bundle = {"CPU": 1.0} if model.gpus == 0 else {"CPU": 1.0, "GPU": model.gpus}
-        placement = {"bundles": [bundle]}
     return vLLMEngineProcessorConfig(
         model_source=resolve_source(model.source),
-        engine_kwargs=engine,
+        engine_kwargs={"mm_processor_cache_gb": 0} | engine_arguments(model),
         accelerator_type=model.accelerator_type,
         concurrency=model.replicas,
         batch_size=model.batch_size,
-        placement_group_config=placement,
+        placement_group_config=placement(model, 1.0),
         runtime_env={"env_vars": model.env} if model.env else None,
         should_continue_on_error=True,
         chat_template_stage=False,
@@ -144,8 +132,7 @@ def sampling_params(request: ChatRequest) -> Row:
     if request.logprobs:
         params["logprobs"] = 0  # that of the token that was drawn
     if request.schema is not None:
-        # vLLM would write the schema's JSON with spaces: more tokens, and not what small models were trained on.
-        params["structured_outputs"] = {"grammar": compact_json(request.schema)}
+        params["structured_outputs"] = structured_outputs(request.schema)
     return params
 
 

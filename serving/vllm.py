@@ -12,10 +12,10 @@ from typing import Any
 
 from loupe.config import VllmModel, resolve_source
 from loupe.engines.counting import picture_usage
-from loupe.engines.grammar import compact_json
 from loupe.engines.openai import read_completion, request_body
 from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
 from loupe.engines.templating import ChatTemplate, open_template
+from loupe.engines.vllm import engine_arguments, placement, structured_outputs
 from openai.types.chat import ChatCompletion
 from ray.serve.config import RequestRouterConfig
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
@@ -39,21 +39,13 @@ def vllm_deployment(name: str, model: VllmModel) -> Any:
 
 
 def llm_config(name: str, model: VllmModel) -> LLMConfig:
-    """A model of the config as ray.serve.llm has it. `gpus` 0 stands for a CPU; `engine_kwargs` of the model win."""
-    engine = {
-        "limit_mm_per_prompt": {"image": model.images_per_request, "video": 0},
-        "enable_prefix_caching": True,
-        "structured_outputs_config": {"backend": "xgrammar"},
-        "tensor_parallel_size": max(1, int(model.gpus)),
-    } | model.engine_kwargs
+    """A model of the config as ray.serve.llm has it."""
     share: Json = {}
-    if model.gpus < 1:
-        bundle = {"CPU": model.serve.cpus} | ({"GPU": model.gpus} if model.gpus else {})
-        share = {"placement_group_config": {"bundles": [bundle]}}
-        share["accelerator_config"] = {"kind": "gpu" if model.gpus else "cpu"}
+    if group := placement(model, model.serve.cpus):
+        share = {"placement_group_config": group, "accelerator_config": {"kind": "gpu" if model.gpus else "cpu"}}
     return LLMConfig(
         model_loading_config={"model_id": name, "model_source": resolve_source(model.source)},
-        engine_kwargs=engine,
+        engine_kwargs=engine_arguments(model),
         accelerator_type=model.accelerator_type,
         runtime_env={"env_vars": model.env} if model.env else None,
         deployment_config={
@@ -114,10 +106,9 @@ def chat_body(request: ChatRequest, model: str, template: ChatTemplate) -> Json:
             elif isinstance(part, Text):
                 block["text"] = template.without_control(part.text)
     if request.schema is not None:
-        # vLLM would write the schema's JSON with spaces: more tokens, and not what small models were trained on.
         del body["response_format"]
         try:
-            body["structured_outputs"] = {"grammar": compact_json(request.schema)}
+            body["structured_outputs"] = structured_outputs(request.schema)
         except RuntimeError as error:
             raise RequestError(f"the schema cannot be compiled: {error}") from error
     if request.logprobs:
