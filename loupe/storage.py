@@ -40,6 +40,8 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
+from loupe.retrying import retry_after_s
+
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (
@@ -206,18 +208,9 @@ def _pause(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, ClientError):
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        wait = max(wait, min(LONGEST_RETRY_AFTER_S, retry_after_s(headers.get("retry-after", ""), time.time())))
+        asked = retry_after_s(headers.get("retry-after", ""), time.time()) or 0.0
+        wait = max(wait, min(LONGEST_RETRY_AFTER_S, asked))
     return wait
-
-
-def retry_after_s(value: str, now: float) -> float:
-    """Seconds that a Retry-After header asks for, given as seconds or as a date; 0 where it asks for nothing."""
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
-        return 0.0
 
 
 def _request(uri: str, call: Callable[..., T], **arguments: Any) -> T:

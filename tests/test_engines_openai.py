@@ -6,8 +6,6 @@ import io
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from PIL import Image as Picture
 from pydantic import BaseModel
 
 from loupe.captioning import caption_request, parse_caption
-from loupe.engines.endpoint import retry_after
 from loupe.engines.openai import OpenAIEngine
 from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
 from loupe.engines.scripted import digest
@@ -147,15 +144,6 @@ async def test_retry_after_is_waited_for() -> None:
             reply = await engine.chat(ask())
     assert reply.retries == 1
     assert server.times[1] - server.times[0] >= 1
-
-
-def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    assert retry_after({"retry-after": "2.5"}) == 2.5
-    assert retry_after({"retry-after": soon}) == pytest.approx(30, abs=2)
-    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
-    assert retry_after({"retry-after": "soon"}) is None
-    assert retry_after({}) is None
 
 
 async def test_no_more_requests_at_once_than_allowed() -> None:

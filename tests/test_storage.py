@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from loupe import storage
+from loupe.retrying import retry_after_s
 from tests.s3 import FAULTS, PAGE, S3
 
 MB = 1 << 20
@@ -328,13 +329,13 @@ def test_the_server_says_how_long_to_wait(faulty_s3: S3) -> None:
         ("0.5", 0.5),
         ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
-        ("", 0.0),
-        ("soon", 0.0),
-        ("-1", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(value: str, seconds: float) -> None:
-    assert storage.retry_after_s(value, now=10.0) == seconds
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after_s(value, now=10.0) == seconds
 
 
 # --- Films read by ranges

@@ -6,13 +6,13 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
-from email.utils import parsedate_to_datetime
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from loupe.engines.protocol import EngineError, RequestError, UnavailableError
+from loupe.retrying import retry_after_s
 
 T = TypeVar("T")
 
@@ -103,7 +103,8 @@ class Endpoint:
         except openai.APIStatusError as error:
             message = f"HTTP {error.status_code}: {_sentence(error)}"
             if error.status_code in TRANSIENT_STATUS or error.status_code >= 500:
-                raise TransientError(message, retry_after(error.response.headers)) from None
+                wait_s = retry_after_s(error.response.headers.get("retry-after", ""), time.time())
+                raise TransientError(message, wait_s) from None
             kind = RequestError if error.status_code in REQUEST_STATUS else EngineError
             raise kind(self._without_key(message)) from None
         except (TimeoutError, openai.APITimeoutError):
@@ -123,21 +124,6 @@ class Endpoint:
     def _without_key(self, message: str) -> str:
         """Servers quote the key in their messages."""
         return message.replace(self._key, "***") if self._key else message
-
-
-def retry_after(headers: Any) -> float | None:
-    """Seconds to wait by a Retry-After header, which holds seconds or an HTTP date; None without a usable one."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _sentence(error: openai.APIStatusError) -> str:
