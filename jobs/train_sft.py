@@ -8,14 +8,14 @@ A run that was killed goes on from OUTPUT/checkpoint.pt when it is started again
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow.parquet as pq
 import torch
 import tyro
-from loupe.config import resolve_source
+from loupe.config import absolute, resolve_source
 from loupe.training import ranks, sft
 from pydantic import TypeAdapter
 from ray.train import RunConfig, ScalingConfig
@@ -52,24 +52,32 @@ class Arguments:
 
 def main() -> None:
     """The command."""
-    arguments = tyro.cli(Arguments)
+    arguments = with_places(tyro.cli(Arguments))
     TorchTrainer(
         train_on_worker,
         train_loop_config={"arguments": arguments},
         scaling_config=ScalingConfig(num_workers=arguments.workers, use_gpu=arguments.gpu),
-        run_config=RunConfig(name="sft", storage_path=str(Path(arguments.output).absolute() / "ray")),
+        run_config=RunConfig(name="sft", storage_path=str(Path(arguments.output) / "ray")),
     ).fit()
     print(f"model: {Path(arguments.output) / 'model'}")
+
+
+def with_places(arguments: Arguments) -> Arguments:
+    """The arguments with absolute paths: Ray Train gives every worker a folder of its own."""
+    model = absolute(arguments.model) if Path(arguments.model).is_dir() else arguments.model
+    return replace(arguments, examples=absolute(arguments.examples), model=model, output=absolute(arguments.output))
 
 
 def train_on_worker(settings: dict[str, Arguments]) -> None:
     """What each worker does: its own share of the examples, the same model."""
     arguments = settings["arguments"]
-    output = Path(arguments.output).absolute()
+    output = Path(arguments.output)
     source = resolve_source(arguments.model)
     processor = sft.Processor.load(source)
     auto = AutoModelForImageTextToText if processor.images is not None else AutoModelForCausalLM
-    model = auto.from_pretrained(source, config=AutoConfig.from_pretrained(source)).to(get_device())
+    # In float32 whatever the checkpoint holds: bfloat16 would lose updates as small as AdamW's.
+    model = auto.from_pretrained(source, config=AutoConfig.from_pretrained(source), dtype=torch.float32)
+    model.to(get_device())
     sft.freeze(model, arguments.freeze)
     examples = load_examples(arguments.examples)
     training = sft.Settings(lr=arguments.lr, steps=arguments.steps, autocast=torch.bfloat16 if arguments.gpu else None)
