@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
-from loupe.config import Actors
+from loupe.config import Actors, share_of_gpus
 from ray.exceptions import RayActorError
 
 from jobs.on_ray import DEATHS, say
@@ -23,7 +23,7 @@ class LatePool:
 
     def __init__(self, kind: type, stage: Actors, in_flight: int, *arguments: Any) -> None:
         options = {"max_restarts": DEATHS, "max_task_retries": DEATHS, "max_concurrency": in_flight}
-        self._kind = ray.remote(num_cpus=stage.cpus, num_gpus=stage.gpus or None, **options)(kind)
+        self._kind = ray.remote(num_cpus=stage.cpus, **share_of_gpus(stage.gpus), **options)(kind)
         self._name = kind.__name__
         self._missing = stage.actors_max
         self._in_flight = in_flight

@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 import ray.data
-from loupe.config import Actors
+from loupe.config import Actors, share_of_gpus
 from ray._private import ray_constants
 
 DEATHS = 3
@@ -47,7 +47,7 @@ def pool(stage: Actors, *arguments: Any) -> dict[str, Any]:
     return {
         "fn_constructor_args": arguments,
         "num_cpus": stage.cpus,
-        "num_gpus": stage.gpus or None,
+        **share_of_gpus(stage.gpus),
         "compute": ray.data.ActorPoolStrategy(min_size=stage.actors_min, max_size=stage.actors_max),
     }
 

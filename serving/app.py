@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 from loupe import config as configs
-from loupe.config import Config, EmbedderModel, HereModel, OpenAIModel, VllmModel
+from loupe.config import Config, EmbedderModel, HereModel, OpenAIModel, VllmModel, share_of_gpus
 from loupe.engines.open import open_engine
 from pydantic import BaseModel, ConfigDict
 from ray import serve
@@ -70,7 +70,7 @@ def deployment(name: str, model: HereModel) -> Any:
 
         return vllm_deployment(name, model)
     replica = EmbeddingReplica if isinstance(model, EmbedderModel) else ChatReplica
-    actor: dict[str, Any] = {"num_cpus": model.serve.cpus, "num_gpus": model.serve.gpus}
+    actor: dict[str, Any] = {"num_cpus": model.serve.cpus, **share_of_gpus(model.serve.gpus)}
     if model.serve.accelerator_type:
         actor["accelerator_type"] = model.serve.accelerator_type
     return serve.deployment(replica, name=deployment_name(name), ray_actor_options=actor, **scaling(model.serve)).bind(

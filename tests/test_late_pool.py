@@ -1,15 +1,18 @@
 """Actors that are opened late: one that fails to open is told of and tried again, rows wait, what is done comes."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
+import ray.data
 from ray.exceptions import RayActorError
 
 from jobs.late_pool import LatePool
-from jobs.on_ray import DEATHS, connect_ray
+from jobs.on_ray import DEATHS, connect_ray, pool
 from loupe.config import Actors
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
@@ -28,6 +31,13 @@ class Opens:
     async def __call__(self, number: int) -> int:
         await asyncio.sleep(0.01)
         return 2 * number
+
+
+class Sees:
+    """Tells which GPUs it is shown."""
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"seen": os.environ.get("CUDA_VISIBLE_DEVICES", "all")}
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +72,10 @@ def test_whoever_waits_hears_that_nothing_came_yet(connected, tmp_path):
 def test_without_rows_nothing_is_opened(connected, tmp_path):
     assert list(LatePool(Opens, STAGE, 1, tmp_path, 0).map([])) == []
     assert not list(tmp_path.iterdir())
+
+
+def test_whoever_has_no_share_of_a_gpu_is_shown_none(connected):
+    """Ray shows such an actor all of them: it would take the first, which is somebody else's."""
+    none = [{"seen": ""}]
+    assert [row for some in LatePool(Sees, Actors(cpus=0.1), 1).map([{}]) for row in some] == none
+    assert ray.data.from_items([{"row": 1}]).map(Sees, **pool(Actors(cpus=0.1))).take_all() == none

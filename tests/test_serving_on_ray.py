@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import openai
+import psutil
 import pytest
 import yaml
 
@@ -127,6 +128,11 @@ async def test_the_official_client_and_the_tiny_model(served: Served) -> None:
     await here.close()
     assert text == reply.text
     assert parse_caption(reply)
+
+
+def test_a_model_without_a_share_of_a_gpu_is_shown_none(served: Served) -> None:
+    (replica,) = served.replicas("tiny")
+    assert psutil.Process(replica).environ()["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_errors_come_from_the_replica_as_sentences(served: Served) -> None:

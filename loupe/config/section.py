@@ -29,11 +29,16 @@ class Actors(Section):
     cpus: float = Field(default=1.0, ge=0)
     """Cores of one actor."""
     gpus: float = Field(default=0.0, ge=0)
-    """GPUs of one actor."""
+    """GPUs of one actor; with 0 it sees none, and `device: auto` is the CPU."""
     actors_min: int = Field(default=1, ge=1)
     """Actors that are kept even when there is little to do."""
     actors_max: int = Field(default=1, ge=1)
     """Actors, at most."""
+
+
+def share_of_gpus(gpus: float) -> dict[str, Any]:
+    """A Ray actor's arguments for a share of the GPUs. One without a share sees none: Ray 2.60 would show it all."""
+    return {"num_gpus": gpus} if gpus else {"runtime_env": {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}}
 
 
 def digest(*values: Any) -> str:
