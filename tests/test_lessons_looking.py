@@ -127,9 +127,10 @@ def test_notes_of_turns_that_have_gone_are_followed() -> None:
 
 def test_each_frame_is_told_before_what_they_come_to() -> None:
     told = "\n".join(["[0.0] park; ; ; ", "[10.0] park; CAFE; ; ", "[20.0] park; CAFE; ; ", "[30.0] beach; ; ; "])
-    each = "0 park, 10 park CAFE, 20 park CAFE, 30 beach | "
-    assert scenes(run_of("CAFE", 1)).note(told) == each + "CAFE 10.0-30.0"
-    assert scenes(run_of("BANK", 1)).note(told) == each + "none: BANK"
+    note = scenes(["CAFE"], run_of("CAFE", 1)).note(told)
+    assert note == "CAFE: 0 park, 10 park CAFE yes, 20 park CAFE yes, 30 beach | CAFE 10.0-30.0"
+    note = scenes(["BANK", "beach"], run_of("BANK", 1)).note(told)
+    assert note == "BANK beach: 0 park, 10 park CAFE, 20 park CAFE, 30 beach yes | none: BANK"
     assert found_in("0 park | CAFE 10.0") == "CAFE 10.0"
     assert found_in("none: CAFE") == "none: CAFE"
 
@@ -138,21 +139,21 @@ def test_a_closer_look_tells_in_which_frames_something_happens() -> None:
     people = "red round person with cap, blue square person with no hat"
     waves, stands = f"; ; {people}; red person waves", f"; ; {people}; "
     told = f"[30.0] park{waves}\n[30.5] park{stands}\n[31.0] beach{waves}"
-    sought = frames_with(r"\w+ person waves", run_of("CAFE", 1))
-    assert sought.note(told).startswith("30 red blue red waves, 30.5 red blue, 31 red blue red waves | ")
+    sought = frames_with("waves", r"\w+ person waves", run_of("CAFE", 1))
+    assert sought.note(told).startswith("waves: 30 red blue red waves, 30.5 red blue, 31 red blue red waves | ")
     assert sought.at("park").read(told) == sought.read("\n".join(told.split("\n")[:2]))
 
 
 def test_of_each_line_that_was_heard_it_is_told_whether_it_was_looked_for() -> None:
     told = "[91.7-93.0] good morning\n[95.0-97.0] the kite costs six coins"
-    sought = lines_with(r"kite costs \w+", lambda told: "kite")
-    assert sought.note(told) == "91 morning, 95 coins yes | kite"
-    assert sought.note("") == "kite"
+    sought = lines_with(["red", "kite"], r"kite costs \w+", lambda told: "kite")
+    assert sought.note(told) == "red kite: 91 morning, 95 coins yes | kite"
+    assert sought.note("") == "red kite: - | kite"
 
 
 def test_a_scan_goes_on_where_it_ended_and_ends_with_the_film() -> None:
     seen = Explored(437.5, 12, "", (), ())
-    looks = [step.arguments for step in scans(seen, scenes(run_of("CAFE", 1)))]
+    looks = [step.arguments for step in scans(seen, scenes(["CAFE"], run_of("CAFE", 1)))]
     assert [look["start"] for look in looks[1:]] == [look["end"] for look in looks[:-1]]
     assert (looks[0]["start"], looks[-1]["end"]) == (0.0, 437.5)
     assert all((look["end"] - look["start"]) / (look["frames"] - 1) <= 10 for look in looks)

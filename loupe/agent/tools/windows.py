@@ -35,7 +35,8 @@ class Window:
     @property
     def told(self) -> dict[str, object]:
         """As prompts tell it."""
-        return {"film": self.number, "start": moment(self.start_ms), "end": moment(self.end_ms)}
+        times = {"start": self.start_ms, "end": self.end_ms, "length": self.film.duration_ms}
+        return {"film": self.number, **{name: moment(ms) for name, ms in times.items()}}
 
     def at_most(self, limit_s: float, done: str) -> None:
         """Raises ToolError where it is longer than can be `done`, or has no length."""
@@ -65,6 +66,10 @@ class Window:
 def window(scene: Scene, number: int, start: float, end: float) -> Window:
     """A window of a film, in seconds. Raises ToolError where there is none."""
     film, start_ms, end_ms = scene.film(number), round(1000 * start), round(1000 * end)
+    if 0 <= start_ms < film.duration_ms and film.duration_ms + ROUNDED_MS < end_ms:
+        raise ToolError(
+            f"The film ends at {moment(film.duration_ms)}: ask for {moment(start_ms)} to {moment(film.duration_ms)}."
+        )
     if not 0 <= start_ms <= end_ms <= film.duration_ms + ROUNDED_MS or start_ms >= film.duration_ms:
         raise ToolError(
             f"start and end are seconds with 0 <= start <= end <= {moment(film.duration_ms)}, "

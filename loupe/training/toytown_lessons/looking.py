@@ -16,7 +16,7 @@ from loupe.media import Sound
 from loupe.scoring.answers import is_right
 from loupe.training.toytown_lessons.library import DrawnDesk
 from loupe.training.toytown_lessons.looking_kinds import plan_of
-from loupe.training.toytown_lessons.looking_plans import FRAMES
+from loupe.training.toytown_lessons.looking_plans import FRAMES, LISTEN, OVERLAP
 from loupe.training.toytown_lessons.looking_prompts import Explored, file_of, percept_of
 from loupe.training.toytown_lessons.oracle import LAST, SURE, UNSURE, follow, reply, said
 from loupe.training.toytown_lessons.oracle_prompts import OFF, Done, text_of
@@ -36,6 +36,8 @@ from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import Trace
 
 ROLE = "looker"
+PASSES = 0.3
+"""How often who comes to the film's end asks for a window that goes past it."""
 POLICY = "active_perception"
 
 
@@ -69,10 +71,14 @@ class Looker:
 
     async def chat(self, request: ChatRequest) -> Reply:
         """The next turn."""
-        if text_of(request.messages[-1]).endswith(LAST) or self.rng.random() >= self.errs:
+        if text_of(request.messages[-1]).endswith(LAST):
             return reply(right_turn(request.messages, self.film))
         seen = Explored.of(request.messages)
         step, note = next_step(seen, self.film)
+        if step.arguments.get("end") == seen.seconds and self.rng.random() < PASSES:
+            return reply(said(_past_the_end(step), note))
+        if self.rng.random() >= self.errs:
+            return reply(said(step, note))
         return reply(said(self._mistake(seen, step), note))
 
     def _mistake(self, seen: Explored, step: Step) -> Step:
@@ -94,6 +100,13 @@ class Looker:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _past_the_end(step: Step) -> Step:
+    """The step, as long as one is that does not come to the film's end."""
+    start = step.arguments["start"]
+    arguments = step.arguments | {"end": start + LISTEN + (OVERLAP if step.tool == "listen" else 0.0)}
+    return Step(step.tool, arguments, step.read, step.thought)
 
 
 def _look(start: float, end: float, frames: int) -> Step:

@@ -88,7 +88,7 @@ def _person(colour: str, seen: Explored) -> Part:
 
 def _with(pattern: str, name: str, *, last: bool = False) -> Sought:
     """Frames in which something has a form; the first of them, or the last, is noted."""
-    return frames_with(pattern, matched(pattern, name, last=last))
+    return frames_with(name, pattern, matched(pattern, name, last=last))
 
 
 def holds(names: Names, seen: Explored) -> Plan:
@@ -108,7 +108,7 @@ def does(names: Names, seen: Explored) -> Plan:
 def handed(names: Names, seen: Explored) -> Plan:
     thing, giver = names["thing"], ""
     has = rf"\w+ person (?:hands over|holds|drops) {thing}"
-    place, looks = yield from closer_in_scene(names["sign"], seen, frames_with(has, taker(thing)))
+    place, looks = yield from closer_in_scene(names["sign"], seen, frames_with(thing, has, taker(thing)))
     for step in looks:
         if giver:
             holder = _with(rf"(?<!\w)(?!{giver} )\w+ person (?:holds|drops) {thing}", thing).at(place)
@@ -128,10 +128,10 @@ def word(names: Names, seen: Explored) -> Plan:
     """Every time that the film is in the place is looked at, until the thing happens there."""
     place = place_of(names)
     doing = f"{names['colour']} person {ACTIONS[names['does']]}"
-    for step in scans(seen, scenes(run_of(place, 0))):
+    for step in scans(seen, scenes((place,), run_of(place, 0))):
         note = yield step
         for start, end in [] if is_none(note) else spans_in(note):
-            sought = frames_with(doing, sign_while(place, doing), scene).at(place)
+            sought = frames_with(doing, doing, sign_while(place, doing), scene).at(place)
             window = closer(seen, start - apart(seen) + 1, max(end, start + apart(seen)), sought)
             found = yield from until_found(window)
             if not is_none(found):
@@ -143,7 +143,7 @@ def word(names: Names, seen: Explored) -> Plan:
 def when_sign(names: Names, seen: Explored) -> Plan:
     """Found from afar, then both ends are looked at closely."""
     sign, step = names["sign"], apart(seen)
-    sought = scenes(run_of(sign, 1))
+    sought = scenes((sign,), run_of(sign, 1))
     steps = scans(seen, sought)
     note = yield from until_found(steps)
     if is_none(note):
@@ -164,7 +164,8 @@ def when_sign(names: Names, seen: Explored) -> Plan:
 
 
 def when_place(names: Names, seen: Explored) -> Plan:
-    notes = yield from all_of(scans(seen, scenes(run_of(place_of(names), 0))))
+    place = place_of(names)
+    notes = yield from all_of(scans(seen, scenes((place,), run_of(place, 0))))
     spans: list[tuple[float, float]] = []
     for start, end in (span for note in notes if not is_none(note) for span in spans_in(note)):
         if spans and start - spans[-1][1] <= apart(seen):
@@ -177,7 +178,7 @@ def when_place(names: Names, seen: Explored) -> Plan:
 def when_event(names: Names, seen: Explored) -> Plan:
     """Found frame by second, then looked at four times as closely."""
     doing = f"{names['colour']} person {ACTIONS[names['does']]}"
-    sought = frames_with(doing, where(doing, doing, EVENT_GAP))
+    sought = frames_with(doing, doing, where(doing, doing, EVENT_GAP))
     note = yield from in_scene(names["sign"], seen, sought)
     if is_none(note):
         yield from give(note, "")
@@ -197,12 +198,12 @@ def last_has(names: Names, seen: Explored) -> Plan:
 
 
 def never_with(names: Names, seen: Explored) -> Plan:
-    found = yield from _met(seen, people(beside(names["colour"], seen.options)))
+    found = yield from _met(seen, people((names["colour"],), beside(names["colour"], seen.options)))
     yield from _the_rest(seen.options, found)
 
 
 def never_shown(names: Names, seen: Explored) -> Plan:
-    found = yield from _met(seen, scenes(firsts(seen.options, 1)))
+    found = yield from _met(seen, scenes(seen.options, firsts(seen.options, 1)))
     yield from _the_rest(seen.options, found)
 
 
@@ -226,7 +227,7 @@ def _the_rest(options: Sequence[str], found: dict[str, float]) -> Plan:
 
 
 def first_sign(names: Names, seen: Explored) -> Plan:
-    note = yield from until_found(scans(seen, scenes(firsts(seen.options, 1))))
+    note = yield from until_found(scans(seen, scenes(seen.options, firsts(seen.options, 1))))
     first = min(_firsts_in(note).items(), key=lambda each: each[1], default=("", 0.0))
     yield from give(note, first[0])
 
@@ -234,7 +235,7 @@ def first_sign(names: Names, seen: Explored) -> Plan:
 def order(names: Names, seen: Explored) -> Plan:
     asked = seen.options[0].split(", ")
     found: dict[str, float] = {}
-    for step in scans(seen, scenes(firsts(asked, 0))):
+    for step in scans(seen, scenes(asked, firsts(asked, 0))):
         found = {**_firsts_in((yield step)), **found}
         if len(found) == len(asked):
             break
@@ -250,9 +251,9 @@ def longest_person(names: Names, seen: Explored) -> Plan:
     yield from _longest(seen, people, r"\b{0} \w+ person with")
 
 
-def _longest(seen: Explored, told: Callable[[Read], Sought], pattern: str) -> Plan:
+def _longest(seen: Explored, told: Callable[[Sequence[str], Read], Sought], pattern: str) -> Plan:
     total: Counter[str] = Counter()
-    for step in scans(seen, told(counts(total, seen.options, pattern))):
+    for step in scans(seen, told(seen.options, counts(total, seen.options, pattern))):
         note = yield step
         total.update({name: int(count) - total[name] for name, count in re.findall(r"(\w+) (\d+)", note)})
     yield answer(max(seen.options, key=lambda option: total[option]), [])
@@ -273,7 +274,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     """
     met: dict[str, float] = {}
     left = seen.steps - 1
-    for step in scans(seen, scenes(firsts((first, last), number))):
+    for step in scans(seen, scenes((first, last), firsts((first, last), number))):
         met = {**_firsts_in((yield step)), **met}
         left -= 1
         if len(met) == 2:
@@ -282,7 +283,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
         yield answer(UNANSWERABLE, [])
         return
     read = between(first, last, met, number, where(rf"person {act}", act, SHORTEST))
-    sought = frames_with(rf"\w+ person {act}", read, scene)
+    sought = frames_with(act, rf"\w+ person {act}", read, scene)
     looks = closer(seen, met[first] - apart(seen) + 1, met[last], sought, SHORTEST)
     notes = yield from all_of(islice(looks, left))
     spans = [span for note in notes if not is_none(note) for span in spans_in(note)]
@@ -293,9 +294,10 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def heard(seen: Explored, pattern: str, name: str) -> Part:
+def heard(seen: Explored, pattern: str, *names: str) -> Part:
     """Notes what the first line of a form says: `costs seven coins 47.0-49.0`."""
-    return (yield from until_found(hearings(seen, lines_with(pattern, matched(pattern, name)))))
+    sought = lines_with(names, pattern, matched(pattern, names[-1]))
+    return (yield from until_found(hearings(seen, sought)))
 
 
 def price(names: Names, seen: Explored) -> Plan:
@@ -304,22 +306,22 @@ def price(names: Names, seen: Explored) -> Plan:
 
 
 def own_number(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"{names['colour']} person and my number is \w+", "number")
+    note = yield from heard(seen, rf"{names['colour']} person and my number is \w+", names["colour"], "number")
     yield from give(note, in_digits(note))
 
 
 def wish(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"{names['colour']} person and i want the \w+", "wish")
+    note = yield from heard(seen, rf"{names['colour']} person and i want the \w+", names["colour"], "wish")
     yield from give(note, "" if is_none(note) else note.split()[-2])
 
 
 def origin(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"{names['colour']} person and i come from the \w+", "place")
+    note = yield from heard(seen, rf"{names['colour']} person and i come from the \w+", names["colour"], "place")
     yield from give(note, "" if is_none(note) else note.split()[-2])
 
 
 def hat_of_number(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"\w+ person and my number is {names['number']}\b", "number")
+    note = yield from heard(seen, rf"\w+ person and my number is {names['number']}\b", names["number"], "number")
     if is_none(note):
         yield from give(note, "")
     else:
@@ -347,14 +349,14 @@ def _shown_when_heard(seen: Explored, pattern: str, name: str, number: int) -> P
 def seen_unsaid(names: Names, seen: Explored) -> Plan:
     said = yield from _brands_said(seen)
     left = [option for option in seen.options if option not in said]
-    note = (yield from until_found(scans(seen, scenes(firsts(left, 1))))) if left else "none: sign"
+    note = (yield from until_found(scans(seen, scenes(left, firsts(left, 1))))) if left else "none: sign"
     yield from give(note, next(iter(_firsts_in(note)), ""))
 
 
 def said_unseen(names: Names, seen: Explored) -> Plan:
     said = yield from _brands_said(seen)
     left = [option for option in seen.options if option in said]
-    for step in scans(seen, scenes(firsts(left, 1))) if len(left) > 1 else ():
+    for step in scans(seen, scenes(left, firsts(left, 1))) if len(left) > 1 else ():
         shown = _firsts_in((yield step))
         left = [option for option in left if option not in shown]
         if len(left) == 1:
@@ -363,7 +365,7 @@ def said_unseen(names: Names, seen: Explored) -> Plan:
 
 
 def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
-    sought = lines_with(rf"(?i)\b(?:{'|'.join(seen.options)})\b", spoken(seen.options))
+    sought = lines_with(seen.options, rf"(?i)\b(?:{'|'.join(seen.options)})\b", spoken(seen.options))
     notes = yield from all_of(hearings(seen, sought))
     return {name: start for note in reversed(notes) for name, start in _firsts_in(note).items()}
 
@@ -371,7 +373,7 @@ def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
 def when_said(names: Names, seen: Explored) -> Plan:
     brand = names["brand"]
     pattern = rf"(?i)\b{brand}\b"
-    notes = yield from all_of(hearings(seen, lines_with(pattern, where(pattern, brand, 0.0))))
+    notes = yield from all_of(hearings(seen, lines_with((brand,), pattern, where(pattern, brand, 0.0))))
     spans = sorted({span for note in notes if not is_none(note) for span in spans_in(note)})
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
 

@@ -1,7 +1,8 @@
 """What is noted of a percept while toytown is explored.
 
-First each frame or line by itself, then what they come to: `0 park, 10 park CAFE, 20 beach | CAFE 10.0`. Whoever learns
-to write the first part learns to see and to listen; the second is read from it.
+First what is looked for, then each frame or line by itself, those with it marked, then what they come to:
+`CAFE: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0`. Whoever learns to write the list learns to see and to listen;
+the end is read from it. What is looked for stands beside what is compared with it: the question is far above.
 """
 
 import re
@@ -17,19 +18,21 @@ Read = Callable[[str], str]
 Tell = Callable[[Line], str]
 """What a frame or a line says by itself."""
 SEEN = " | "
+YES = "yes"
 
 
 @dataclass(frozen=True)
 class Sought:
-    """What is looked for: what each frame or line tells of it, and what all of them come to."""
+    """What is looked for, what each frame or line tells of it, and what all of them come to."""
 
+    names: tuple[str, ...]
     tell: Tell
     read: Read
 
     def note(self, told: str) -> str:
         """The note of a percept in words."""
         each = ", ".join(f"{moment(line)} {self.tell(line) or '-'}" for line in lines_of(told))
-        return f"{each}{SEEN}{self.read(told)}" if each else self.read(told)
+        return f"{' '.join(self.names)}: {each or '-'}{SEEN}{self.read(told)}"
 
     def at(self, place: str) -> "Sought":
         """The same, of which the frames of a place alone count."""
@@ -37,7 +40,7 @@ class Sought:
         def read(told: str) -> str:
             return self.read("\n".join(line for line in told.split("\n") if f"] {place};" in line))
 
-        return Sought(self.tell, read)
+        return Sought(self.names, self.tell, read)
 
 
 def found_in(note: str) -> str:
@@ -63,17 +66,21 @@ def colours(line: Line) -> list[str]:
     return [who.split()[0] for who in field(line, 2).split(", ") if who]
 
 
-def scenes(read: Read) -> Sought:
-    """Place and sign of each frame: `0 park, 10 park CAFE`."""
-    return Sought(scene, read)
+def scenes(names: Sequence[str], read: Read) -> Sought:
+    """Place and sign of each frame, and whether one of the names is among them: `0 park, 10 park CAFE yes`."""
+    return Sought(tuple(names), lambda line: marked(scene(line), names), read)
 
 
-def people(read: Read) -> Sought:
-    """Who is in each frame: `0 red blue, 10 nobody`."""
-    return Sought(crowd, read)
+def people(names: Sequence[str], read: Read) -> Sought:
+    """Who is in each frame, and whether one of the names is among them: `0 red blue yes, 10 nobody`."""
+    return Sought(tuple(names), lambda line: marked(crowd(line), names), read)
 
 
-def frames_with(pattern: str, read: Read, before: Tell = crowd) -> Sought:
+def marked(told: str, names: Sequence[str]) -> str:
+    return f"{told} {YES}" if set(told.split()) & set(names) else told
+
+
+def frames_with(name: str, pattern: str, read: Read, before: Tell = crowd) -> Sought:
     """What in each frame has a form, after what else is told of it: `30 red blue, 31 red blue red jumps`.
 
     Each frame tells something: whoever learned from lists of mere dashes would go on writing dashes.
@@ -83,16 +90,17 @@ def frames_with(pattern: str, read: Read, before: Tell = crowd) -> Sought:
         match = re.search(pattern, line.text)
         return f"{before(line)} {match[0].replace(' person', '')}" if match else before(line)
 
-    return Sought(tell, read)
+    return Sought((name,), tell, read)
 
 
-def lines_with(pattern: str, read: Read) -> Sought:
+def lines_with(names: Sequence[str], pattern: str, read: Read) -> Sought:
     """The last word of each line that was heard, and whether the line has a form: `45 morning, 47 coins yes`."""
 
     def tell(line: Line) -> str:
-        return line.text.rpartition(" ")[2] + (" yes" if re.search(pattern, line.text) else "")
+        last = line.text.rpartition(" ")[2]
+        return f"{last} {YES}" if re.search(pattern, line.text) else last
 
-    return Sought(tell, read)
+    return Sought(tuple(names), tell, read)
 
 
 def moment(line: Line) -> str:

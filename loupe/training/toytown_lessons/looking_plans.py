@@ -84,7 +84,7 @@ def until_found(steps: Iterator[Step]) -> Part:
 
 def closer_in_scene(sign: str, seen: Explored, sought: Sought) -> Generator[Step, str, tuple[str, list[Step]]]:
     """The place of the scene with a sign, and looks that go through it and a little more; no looks: no sign."""
-    note = yield from until_found(scans(seen, scenes(sign_and_place(sign))))
+    note = yield from until_found(scans(seen, scenes((sign,), sign_and_place(sign))))
     if is_none(note):
         return "", []
     place = note.split()[-2]
