@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from loupe.engines.protocol import ChatRequest, ParseError, Reply
+from loupe.engines.asking import read_output
+from loupe.engines.protocol import ChatRequest, Reply
 from loupe.prompts import Prompt
 from schemas.messages import Image, Message, Part, Text
 from schemas.outputs import FrameAnswer
@@ -35,7 +34,4 @@ def ask_request(
 
 def parse_answer(reply: Reply) -> FrameAnswer:
     """The answer in a reply. Raises ParseError where it is not one."""
-    try:
-        return FrameAnswer.model_validate_json(reply.text)
-    except ValidationError as error:
-        raise ParseError.of("an answer", reply, error) from error
+    return read_output(reply, FrameAnswer, "an answer")

@@ -1,8 +1,7 @@
 """A frame's caption: the request for it, and what comes back."""
 
-from pydantic import ValidationError
-
-from loupe.engines.protocol import ChatRequest, ParseError, Reply
+from loupe.engines.asking import read_output
+from loupe.engines.protocol import ChatRequest, Reply
 from loupe.prompts import Prompt
 from schemas.messages import Image, Message, Text
 from schemas.outputs import FrameCaption
@@ -20,7 +19,4 @@ def caption_request(jpeg: bytes, prompt: Prompt, *, key: str | None = None, max_
 
 def parse_caption(reply: Reply) -> FrameCaption:
     """The caption in a reply. Raises ParseError where it is not one."""
-    try:
-        return FrameCaption.model_validate_json(reply.text)
-    except ValidationError as error:
-        raise ParseError.of("a caption", reply, error) from error
+    return read_output(reply, FrameCaption, "a caption")

@@ -11,7 +11,6 @@ import logging
 import os
 import random
 import re
-import shutil
 import stat as modes
 import time
 import uuid
@@ -469,12 +468,6 @@ def open_seekable(uri: str) -> BinaryIO:
         return cast(BinaryIO, RangedFile(uri))
     with _local_errors(uri):
         return _local(uri).open("rb")
-
-
-def download(uri: str, path: str | Path) -> None:
-    """Copy a file to a local path; the path appears when the copy is whole."""
-    with open_seekable(uri) as source, _local_errors(str(path)):
-        _replace_local(Path(path).absolute(), lambda file: shutil.copyfileobj(source, file, AHEAD * BLOCK))
 
 
 class RangedFile(io.RawIOBase):

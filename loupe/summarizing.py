@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from loupe.engines.asking import ask
-from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
+from loupe.engines.asking import ask, read_output
+from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.prompts import Prompt
 from loupe.untrusted import as_data
 from schemas.messages import Message, Usage
@@ -56,10 +54,7 @@ def chunk_summary_request(
 
 def parse_chunk_summary(reply: Reply) -> ChunkSummary:
     """The summary in a reply. Raises ParseError where it is not one."""
-    try:
-        return ChunkSummary.model_validate_json(reply.text)
-    except ValidationError as error:
-        raise ParseError.of("a chunk summary", reply, error) from error
+    return read_output(reply, ChunkSummary, "a chunk summary")
 
 
 def video_summary_request(
@@ -76,10 +71,7 @@ def video_summary_request(
 
 def parse_video_summary(reply: Reply) -> VideoSummary:
     """The summary and logs in a reply. Raises ParseError where it is not one."""
-    try:
-        return VideoSummary.model_validate_json(reply.text)
-    except ValidationError as error:
-        raise ParseError.of("a video summary", reply, error) from error
+    return read_output(reply, VideoSummary, "a video summary")
 
 
 async def summarize_video(

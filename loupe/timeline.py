@@ -51,11 +51,6 @@ def clock(ms: int) -> str:
     return f"{ms // 3_600_000}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}"
 
 
-def clamp(value: int, low: int, high: int) -> int:
-    """The value in [low, high] that is nearest to `value`."""
-    return max(low, min(value, high))
-
-
 def linspace_ms(start_ms: int, end_ms: int, n: int) -> list[int]:
     """`n` times from start to end, both included, evenly apart; the middle if n is 1."""
     if n < 1 or end_ms < start_ms:

@@ -181,16 +181,6 @@ def test_a_file_is_replaced_and_deleted(root: str) -> None:
     assert not storage.exists(uri)
 
 
-def test_a_download_is_whole_or_not_there(root: str, tmp_path: Path) -> None:
-    uri, data, target = storage.join(root, "film.mp4"), noise(9 * MB), tmp_path / "copies" / "film.mp4"
-    storage.write_bytes(uri, data)
-    storage.download(uri, target)
-    assert target.read_bytes() == data
-    with pytest.raises(storage.NotFound):
-        storage.download(storage.join(root, "none.mp4"), tmp_path / "none.mp4")
-    assert not (tmp_path / "none.mp4").exists()
-
-
 def test_versions_written_in_one_tick_of_the_clock_have_their_own_etags(root: str) -> None:
     uri = storage.join(root, "a.json")
     etags = set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loupe.timeline import Chunk, Cluster, chunks, clamp, cluster, grid, iou, linspace_ms, union
+from loupe.timeline import Chunk, Cluster, chunks, cluster, grid, iou, linspace_ms, union
 
 
 def test_the_last_chunk_is_what_is_left():
@@ -35,10 +35,6 @@ def test_a_grid_of_nothing_is_empty():
 def test_a_grid_needs_a_rate(fps):
     with pytest.raises(ValueError, match="samples a second"):
         grid(0, 1_000, fps)
-
-
-def test_clamp():
-    assert [clamp(value, 0, 10) for value in (-5, 3, 11)] == [0, 3, 10]
 
 
 def test_linspace_holds_both_ends():

@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from loupe.agent.films import Film
 from loupe.agent.opening import film_block, question_text
 from loupe.agent.scene import Frame, Scene
@@ -13,8 +11,8 @@ from loupe.agent.stamps import moment
 from loupe.agent.tool import Answered, ToolError
 from loupe.agent.tools.ask_vlm import look
 from loupe.config import Critic
-from loupe.engines.asking import Asked
-from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply
+from loupe.engines.asking import Asked, read_output
+from loupe.engines.protocol import ChatRequest, EngineError, Reply
 from loupe.untrusted import as_data
 from schemas.messages import Message
 from schemas.outputs import Doubt, FrameAnswer, Output, Verdict
@@ -172,10 +170,7 @@ async def _look(scene: Scene, film: Film, question: str, frames: Sequence[Frame]
 
 async def _say(scene: Scene, messages: tuple[Message, ...], kind: type[T]) -> Asked[T]:
     def parse(reply: Reply) -> T:
-        try:
-            return kind.model_validate_json(reply.text)
-        except ValidationError as error:
-            raise ParseError.of(f"a {kind.__name__.lower()}", reply, error) from error
+        return read_output(reply, kind, f"a {kind.__name__.lower()}")
 
     request = ChatRequest(messages, schema=kind.json_schema(), max_tokens=scene.settings.verdict_tokens)
     return await scene.models.ask("critic", request, parse)

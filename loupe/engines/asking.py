@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
 from loupe.engines.protocol import ChatRequest, Engine, EngineError, ParseError, Reply
 from schemas.messages import Usage
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 TEMPERATURES = (0.0, 0.3, 0.7)
 """A reply that does not parse is asked for again, a little warmer: the same request would give the same reply."""
@@ -21,6 +24,14 @@ class Asked(Generic[T]):
     usage: Usage
     requests: int
     error: ParseError | EngineError | None = None
+
+
+def read_output(reply: Reply, kind: type[M], what: str) -> M:
+    """What a reply holds, by its schema. Raises ParseError, which says that it is not `what`, and why."""
+    try:
+        return kind.model_validate_json(reply.text)
+    except ValidationError as error:
+        raise ParseError.of(what, reply, error) from error
 
 
 async def ask(engine: Engine, request: ChatRequest, parse: Callable[[Reply], T]) -> Asked[T]:

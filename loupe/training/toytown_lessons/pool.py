@@ -51,8 +51,10 @@ class LessonPool:
     def tasks(self, role: str, rng: np.random.Generator, pictures: Pictures) -> list[Task]:
         """Lessons of a role and of about one length, as many as make a batch, with their pictures put there.
 
-        Longer ones make a batch more often, since fewer fit in: so all are seen equally often.
+        Longer ones make a batch more often, since fewer fit in: so all are seen equally often. Raises ValueError.
         """
+        if role not in self.by_role:
+            raise ValueError(f"no lessons of {role}: every policy's are needed (toytown_lessons --policy)")
         lessons = self.by_role[role]
         drawn = [lessons[int(i)] for i in rng.integers(len(lessons), size=96)]
         sizes = np.array([size(lesson) for lesson in drawn])
