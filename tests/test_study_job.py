@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,22 @@ def test_a_plan_says_what_is_left_and_makes_nothing(tmp_path: Path, capsys: pyte
     assert "together about " in said
     assert started.names == []
     assert not (tmp_path / "study").exists()
+
+
+def test_lengths_and_budgets_are_a_curve_in_whatever_order_they_are_named(tmp_path: Path) -> None:
+    told = arguments(tmp_path, lengths=(1.0, 0.5, 1.0), budgets=(7, 6))
+    size = job.size_of(told)
+    assert (size.lengths, size.budgets) == ((0.5, 1.0), (6, 7))
+
+
+def test_a_front_that_the_config_names_is_asked_where_the_command_names_none(tmp_path: Path) -> None:
+    named = arguments(tmp_path, set=("answer.job.front=http://127.0.0.1:9/v1",))
+    config = configs.load(named.config, named.set)
+    setting = Setting(0.5, "passive")
+    places = job.Places.of(tmp_path, config, 1)
+    assert job.config_of(named, places, setting).answer.job.front == "http://127.0.0.1:9/v1"
+    other = replace(named, front="http://127.0.0.1:8/v1")
+    assert job.config_of(other, places, setting).answer.job.front == "http://127.0.0.1:8/v1"
 
 
 def test_films_that_cannot_be_made_end_the_study(tmp_path: Path) -> None:
