@@ -8,7 +8,6 @@ Run `python jobs/evaluate.py --output R --questions Q`. It needs no Ray and call
 """
 
 import dataclasses
-import io
 import json
 import shutil
 import sys
@@ -16,9 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import tyro
-from loupe import storage
+from loupe import parquet, storage
 from loupe.library import Library, LibraryError
 from loupe.questions import QuestionsError, read_questions
 from loupe.reporting.page import page
@@ -190,10 +188,7 @@ def tokens_of_index(location: str | None) -> tuple[int, list[str]]:
 
 def as_parquet(scores: Sequence[Scored]) -> bytes:
     """The file of SCORES."""
-    rows = pa.Table.from_pylist([dataclasses.asdict(one) for one in scores], schema=SCORES)
-    file = io.BytesIO()
-    pq.write_table(rows, file)
-    return file.getvalue()
+    return parquet.written(pa.Table.from_pylist([dataclasses.asdict(one) for one in scores], schema=SCORES))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from typing import Any
 
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from loupe import parquet
 from loupe.storage import read_bytes
 from schemas.questions import Question
 
@@ -48,7 +48,7 @@ def _question(location: str, number: int, row: dict[str, Any]) -> Question:
 
 
 def _parquet(data: bytes) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
+    rows: list[dict[str, Any]] = parquet.opened(data).read().to_pylist()
     return rows
 
 

@@ -3,7 +3,6 @@
 The one place where they are read; loupe/answering/store.py writes them.
 """
 
-import io
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from loupe import storage
+from loupe import parquet, storage
 from schemas.questions import Question
 from schemas.results import ANSWERS
 from schemas.scores import SCORES
@@ -72,7 +71,7 @@ def files(output: str, folder: str, suffix: str = ".parquet") -> dict[str, str]:
 def open_file(uri: str, columns: Sequence[str]) -> pq.ParquetFile:
     """A file that has these columns (of a nested one `a.list.element.b`). Raises ResultsError, StorageError."""
     try:
-        file = pq.ParquetFile(io.BytesIO(storage.read_bytes(uri)))
+        file = parquet.opened(storage.read_bytes(uri))
     except pa.ArrowException as error:
         raise ResultsError(f"{uri} is not a Parquet file: {error}") from error
     missing = {column.partition(".")[0] for column in columns} - set(file.schema_arrow.names)

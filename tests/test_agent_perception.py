@@ -114,7 +114,7 @@ async def test_a_look_that_is_refused_leaves_the_last_one_in_place(films: str) -
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (look(3, 7, 2), "The film ends at 6.0: ask for 3.0 to 6.0"),
+        (look(3, 7, 2), 'The film ends at 6.0: ask for "start":3.0,"end":6.0'),
         (look(-1, 2, 2), "0 <= start <= end <= 6.0, not -1 and 2"),
         (look(4, 3, 2), "0 <= start <= end <= 6.0, not 4 and 3"),
         (look(0, 6, 61), "At most 60 frames can be looked at together, not 61."),
@@ -323,7 +323,7 @@ async def test_a_window_that_was_listened_to_is_transcribed_once_for_all_questio
         (watch(0, 30, 2), {"watch_seconds": 20}, "lasts more than 0 and at most 20 seconds, not 30"),
         (watch(0, 9, 61), {}, "At most 60 frames can be looked at together, not 61."),
         (listen(5, 5), {}, "more than 0"),
-        (listen(0, 31), {}, "The film ends at 30.0: ask for 0.0 to 30.0"),
+        (listen(0, 31), {}, 'The film ends at 30.0: ask for "start":0.0,"end":30.0'),
         (listen(0, 9), {"hearing": "off"}, "Nothing can be heard here. Look at the film instead."),
     ],
 )

@@ -15,8 +15,8 @@ from loupe.engines.protocol import Reply
 from loupe.training.toytown_lessons.looking import ROLE, looker_config, of_film, right_turn, rollouts
 from loupe.training.toytown_lessons.looking_kinds import PLANS
 from loupe.training.toytown_lessons.looking_notes import (
+    doing,
     found_in,
-    frames_with,
     lines_with,
     run_of,
     scenes,
@@ -116,7 +116,7 @@ def test_notes_say_what_the_frames_show() -> None:
 def test_notes_of_turns_that_have_gone_are_followed() -> None:
     """A prompt so short that the first looks have gone from it."""
     config = looker_config()
-    looking = config.answer.looking.model_copy(update={"prompt_tokens": 1024})
+    looking = config.answer.looking.model_copy(update={"prompt_tokens": 1792})
     short = config.model_copy(update={"answer": config.answer.model_copy(update={"looking": looking})})
     long = [each for each in of_film((12, 0, 20), 12, short, errs=0.1, mishears=0.0) if each.right]
     gone = [lesson for each in long for lesson in each.lessons if "Notes of earlier turns:" in str(lesson.messages)]
@@ -128,27 +128,29 @@ def test_notes_of_turns_that_have_gone_are_followed() -> None:
 def test_each_frame_is_told_before_what_they_come_to() -> None:
     told = "\n".join(["[0.0] park; ; ; ", "[10.0] park; CAFE; ; ", "[20.0] park; CAFE; ; ", "[30.0] beach; ; ; "])
     note = scenes(["CAFE"], run_of("CAFE", 1)).note(told)
-    assert note == "CAFE: 0 park, 10 park CAFE yes, 20 park CAFE yes, 30 beach | CAFE 10.0-30.0"
+    assert note == "CAFE yes: 0 park, 10 park CAFE yes, 20 park CAFE yes, 30 beach | CAFE 10.0-30.0"
     note = scenes(["BANK", "beach"], run_of("BANK", 1)).note(told)
-    assert note == "BANK beach: 0 park, 10 park CAFE, 20 park CAFE, 30 beach yes | none: BANK"
+    assert note == "BANK yes beach yes: 0 park, 10 park CAFE, 20 park CAFE, 30 beach yes | none: BANK"
     assert found_in("0 park | CAFE 10.0") == "CAFE 10.0"
     assert found_in("none: CAFE") == "none: CAFE"
 
 
 def test_a_closer_look_tells_in_which_frames_something_happens() -> None:
     people = "red round person with cap, blue square person with no hat"
-    waves, stands = f"; ; {people}; red person waves", f"; ; {people}; "
-    told = f"[30.0] park{waves}\n[30.5] park{stands}\n[31.0] beach{waves}"
-    sought = frames_with("waves", r"\w+ person waves", run_of("CAFE", 1))
-    assert sought.note(told).startswith("waves: 30 red blue red waves, 30.5 red blue, 31 red blue red waves | ")
+    holds = "blue person walks, blue person holds kite"
+    waves, stands = f"; ; {people}; red person waves, {holds}", f"; ; {people}; red person stands, {holds}"
+    told = f"[30.0] park{waves}\n[30.5] park{stands}\n[31.0] beach{waves}\n[31.5] ; ; ; "
+    sought = doing("red waves", run_of("CAFE", 1))
+    each = "30 red waves yes blue holds kite, 30.5 red blue holds kite, 31 red waves yes blue holds kite, 31.5 nobody"
+    assert sought.note(told) == f"red waves yes: {each} | none: CAFE"
     assert sought.at("park").read(told) == sought.read("\n".join(told.split("\n")[:2]))
 
 
 def test_of_each_line_that_was_heard_it_is_told_whether_it_was_looked_for() -> None:
     told = "[91.7-93.0] good morning\n[95.0-97.0] the kite costs six coins"
-    sought = lines_with(["red", "kite"], r"kite costs \w+", lambda told: "kite")
-    assert sought.note(told) == "red kite: 91 morning, 95 coins yes | kite"
-    assert sought.note("") == "red kite: - | kite"
+    sought = lines_with(["kite costs"], lambda told: told.rpartition("] ")[2])
+    assert sought.note(told) == "kite costs yes: 91 morning, 95 kite costs yes six | kite costs six"
+    assert sought.note("") == "kite costs yes: - | "
 
 
 def test_a_scan_goes_on_where_it_ended_and_ends_with_the_film() -> None:

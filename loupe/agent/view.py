@@ -21,7 +21,7 @@ from schemas.traces import ShownMessage, ShownPart, Trace, TurnRecord, prompt_ha
 
 VIEW_VERSION = "3"
 UNPARSED_LETTERS = 400
-NOTE_LETTERS = 300
+NOTE_LETTERS = 500
 MESSAGE_LETTERS = 10
 """That a chat template is counted with: its tokens around a message are about five."""
 LONGEST_SHARE = 0.4

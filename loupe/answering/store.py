@@ -5,16 +5,14 @@ written first: a question is answered when its row stands in `answers/`, and a f
 what a job left that died between the two. The next job deletes it.
 """
 
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from loupe import results, storage
+from loupe import parquet, results, storage
 from loupe.answering.run import Run, RunError
 from loupe.config import digest
 from loupe.library.tables import BeforeCommit
@@ -119,10 +117,10 @@ def write(output: str, run: Run, batch: Answered, before_step: BeforeCommit, kee
     if batch.answers.num_rows:
         name = file_name(run, batch.question_ids())
         before_step("traces: write")
-        storage.write_bytes(_place(output, "traces", name), _parquet(batch.traces))
+        storage.write_bytes(_place(output, "traces", name), parquet.written(batch.traces))
         keep(batch.traces)
         before_step("answers: write")
-        storage.write_bytes(_place(output, "answers", name), _parquet(batch.answers))
+        storage.write_bytes(_place(output, "answers", name), parquet.written(batch.answers))
 
 
 def file_name(run: Run, question_ids: Sequence[str]) -> str:
@@ -173,16 +171,10 @@ def _drop(place: str, question_ids: pa.ChunkedArray) -> None:
     rows = results.open_file(place, ("question_id",)).read()
     kept = rows.filter(pc.invert(pc.is_in(rows["question_id"], question_ids)))
     if kept.num_rows:
-        storage.write_bytes(place, _parquet(kept))
+        storage.write_bytes(place, parquet.written(kept))
     else:
         storage.delete(place)
 
 
 def _place(output: str, table: str, name: str) -> str:
     return storage.join(output, table, f"{name}.parquet")
-
-
-def _parquet(table: pa.Table) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd")
-    return file.getvalue()

@@ -13,7 +13,7 @@ async def listen(scene: Scene, start: float, end: float, film: int = 1) -> Obser
     asked.at_most(scene.limits.listen_s, "listened to")
     heard = await scene.listen(asked.film, asked.start_ms, asked.end_ms)
     return Observation(
-        scene.prompt("listened", heard=words(scene, heard), **asked.told),
+        scene.prompt("listened", heard=words(scene, heard), rest=asked.goes_on(), **asked.told),
         brief=asked.gone("sound"),
         sound=heard.sound,
         percept=True,

@@ -15,7 +15,7 @@ async def look(scene: Scene, start: float, end: float, frames: Count, film: int 
         raise ToolError(f"The film has no picture there that can be decoded. Look before or after {at}.")
     media = tuple(one.media for one in seen)
     return Observation(
-        scene.prompt("looked", frames=len(media), **asked.told),
+        scene.prompt("looked", frames=len(media), rest=asked.goes_on(), **asked.told),
         brief=asked.gone("frames", media),
         media=media,
         percept=True,

@@ -14,7 +14,7 @@ async def watch(scene: Scene, start: float, end: float, frames: Count, film: int
     heard = await scene.listen(asked.film, asked.start_ms, asked.end_ms)
     media = tuple(one.media for one in await scene.look(asked.film, times_ms))
     return Observation(
-        scene.prompt("watched", frames=len(media), heard=words(scene, heard), **asked.told),
+        scene.prompt("watched", frames=len(media), heard=words(scene, heard), rest=asked.goes_on(), **asked.told),
         brief=asked.gone("frames and sound", media),
         media=media,
         sound=heard.sound,

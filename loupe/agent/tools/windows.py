@@ -35,8 +35,12 @@ class Window:
     @property
     def told(self) -> dict[str, object]:
         """As prompts tell it."""
-        times = {"start": self.start_ms, "end": self.end_ms, "length": self.film.duration_ms}
-        return {"film": self.number, **{name: moment(ms) for name, ms in times.items()}}
+        return {"film": self.number, "start": moment(self.start_ms), "end": moment(self.end_ms)}
+
+    def goes_on(self) -> str:
+        """Whether the film does, behind the window."""
+        name = "film_goes_on" if self.end_ms < self.film.duration_ms else "film_ends"
+        return self.scene.prompt(name, length=moment(self.film.duration_ms))
 
     def at_most(self, limit_s: float, done: str) -> None:
         """Raises ToolError where it is longer than can be `done`, or has no length."""
@@ -68,7 +72,8 @@ def window(scene: Scene, number: int, start: float, end: float) -> Window:
     film, start_ms, end_ms = scene.film(number), round(1000 * start), round(1000 * end)
     if 0 <= start_ms < film.duration_ms and film.duration_ms + ROUNDED_MS < end_ms:
         raise ToolError(
-            f"The film ends at {moment(film.duration_ms)}: ask for {moment(start_ms)} to {moment(film.duration_ms)}."
+            f'The film ends at {moment(film.duration_ms)}: ask for "start":{moment(start_ms)},'
+            f'"end":{moment(film.duration_ms)}.'
         )
     if not 0 <= start_ms <= end_ms <= film.duration_ms + ROUNDED_MS or start_ms >= film.duration_ms:
         raise ToolError(

@@ -11,14 +11,16 @@ from loupe.training.toytown_lessons.looking_notes import (
     beside,
     between,
     counts,
+    doing,
     firsts,
     found_in,
-    frames_with,
     lines_with,
+    looks_of,
     people,
     run_of,
-    scene,
+    scene_and_doings,
     scenes,
+    short,
     shown_in,
     sign_while,
     taker,
@@ -66,13 +68,13 @@ from schemas.questions import UNANSWERABLE
 
 def who(names: Names, seen: Explored) -> Plan:
     act = ACTIONS[names["does"]]
-    note = yield from in_scene(names["sign"], seen, _with(rf"\w+ person {act}", act))
+    note = yield from in_scene(names["sign"], seen, doing(act, matched(rf"\w+ person {act}", act)))
     yield from give(note, note.split()[0])
 
 
 def wears(names: Names, seen: Explored) -> Plan:
     note = yield from _person(names["colour"], seen)
-    yield from give(note, " ".join(note.split()[4:-1]))
+    yield from give(note, " ".join(note.split()[3:-1]))
 
 
 def shape(names: Names, seen: Explored) -> Plan:
@@ -81,37 +83,33 @@ def shape(names: Names, seen: Explored) -> Plan:
 
 
 def _person(colour: str, seen: Explored) -> Part:
-    """Notes what somebody looks like: `red round person with top hat 30.0`."""
-    sought = _with(rf"\b{colour} \w+ person with [^;,]+", f"{colour} person")
-    return (yield from until_found(scans(seen, sought)))
-
-
-def _with(pattern: str, name: str, *, last: bool = False) -> Sought:
-    """Frames in which something has a form; the first of them, or the last, is noted."""
-    return frames_with(name, pattern, matched(pattern, name, last=last))
+    """Notes what somebody looks like: `red round with top hat 30.0`."""
+    read = matched(rf"\b{colour} \w+ person with [^;,]+", colour)
+    return (yield from until_found(scans(seen, Sought((colour,), looks_of(colour), read))))
 
 
 def holds(names: Names, seen: Explored) -> Plan:
     who = f"{names['colour']} person"
-    sought = _with(rf"{who} (?:holds|picks up|drops|hands over) (?:{'|'.join(seen.options)})", who)
-    note = yield from in_scene(names["sign"], seen, sought)
+    form = rf"{who} (?:holds|picks up|drops|hands over) (?:{'|'.join(seen.options)})"
+    note = yield from in_scene(names["sign"], seen, doing(names["colour"], matched(form, who)))
     yield from give(note, next((option for option in seen.options if re.search(rf"\b{option}\b", note)), ""))
 
 
 def does(names: Names, seen: Explored) -> Plan:
     who = f"{names['colour']} person"
     acts = {ACTIONS[option]: option for option in seen.options}
-    note = yield from in_scene(names["sign"], seen, _with(rf"{who} (?:{'|'.join(acts)})", who))
+    sought = doing(names["colour"], matched(rf"{who} (?:{'|'.join(acts)})", who))
+    note = yield from in_scene(names["sign"], seen, sought)
     yield from give(note, next((option for act, option in acts.items() if act in note), ""))
 
 
 def handed(names: Names, seen: Explored) -> Plan:
     thing, giver = names["thing"], ""
-    has = rf"\w+ person (?:hands over|holds|drops) {thing}"
-    place, looks = yield from closer_in_scene(names["sign"], seen, frames_with(thing, has, taker(thing)))
+    place, looks = yield from closer_in_scene(names["sign"], seen, doing(thing, taker(thing)))
     for step in looks:
         if giver:
-            holder = _with(rf"(?<!\w)(?!{giver} )\w+ person (?:holds|drops) {thing}", thing).at(place)
+            form = rf"(?<!\w)(?!{giver} )\w+ person (?:holds|drops) {thing}"
+            holder = doing(thing, matched(form, thing)).at(place)
             note = yield look(step.arguments["start"], step.arguments["end"], step.arguments["frames"], holder)
         else:
             note = yield step
@@ -127,11 +125,11 @@ def handed(names: Names, seen: Explored) -> Plan:
 def word(names: Names, seen: Explored) -> Plan:
     """Every time that the film is in the place is looked at, until the thing happens there."""
     place = place_of(names)
-    doing = f"{names['colour']} person {ACTIONS[names['does']]}"
+    act = f"{names['colour']} person {ACTIONS[names['does']]}"
     for step in scans(seen, scenes((place,), run_of(place, 0))):
         note = yield step
         for start, end in [] if is_none(note) else spans_in(note):
-            sought = frames_with(doing, doing, sign_while(place, doing), scene).at(place)
+            sought = Sought((short(act),), scene_and_doings, sign_while(place, act)).at(place)
             window = closer(seen, start - apart(seen) + 1, max(end, start + apart(seen)), sought)
             found = yield from until_found(window)
             if not is_none(found):
@@ -177,8 +175,8 @@ def when_place(names: Names, seen: Explored) -> Plan:
 
 def when_event(names: Names, seen: Explored) -> Plan:
     """Found frame by second, then looked at four times as closely."""
-    doing = f"{names['colour']} person {ACTIONS[names['does']]}"
-    sought = frames_with(doing, doing, where(doing, doing, EVENT_GAP))
+    act = f"{names['colour']} person {ACTIONS[names['does']]}"
+    sought = doing(short(act), where(act, act, EVENT_GAP))
     note = yield from in_scene(names["sign"], seen, sought)
     if is_none(note):
         yield from give(note, "")
@@ -191,7 +189,7 @@ def when_event(names: Names, seen: Explored) -> Plan:
 def last_has(names: Names, seen: Explored) -> Plan:
     """The end of the scene first, then what is before it."""
     thing = names["thing"]
-    sought = _with(rf"\w+ person {HAS} {thing}", thing, last=True)
+    sought = doing(thing, matched(rf"\w+ person {HAS} {thing}", thing, last=True))
     _, looks = yield from closer_in_scene(names["sign"], seen, sought)
     note = yield from until_found(reversed(looks))
     yield from give(note, note.split()[0])
@@ -283,7 +281,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
         yield answer(UNANSWERABLE, [])
         return
     read = between(first, last, met, number, where(rf"person {act}", act, SHORTEST))
-    sought = frames_with(act, rf"\w+ person {act}", read, scene)
+    sought = Sought((act,), scene_and_doings, read)
     looks = closer(seen, met[first] - apart(seen) + 1, met[last], sought, SHORTEST)
     notes = yield from all_of(islice(looks, left))
     spans = [span for note in notes if not is_none(note) for span in spans_in(note)]
@@ -294,34 +292,33 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def heard(seen: Explored, pattern: str, *names: str) -> Part:
-    """Notes what the first line of a form says: `costs seven coins 47.0-49.0`."""
-    sought = lines_with(names, pattern, matched(pattern, names[-1]))
-    return (yield from until_found(hearings(seen, sought)))
+def heard(seen: Explored, phrase: str, more: str = r" \w+", before: str = "") -> Part:
+    """Notes what the first line with a phrase says: `kite costs seven 47.0-49.0`."""
+    return (yield from until_found(hearings(seen, lines_with([phrase], matched(before + phrase + more, phrase)))))
 
 
 def price(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"{names['thing']} costs \w+", names["thing"])
+    note = yield from heard(seen, f"{names['thing']} costs")
     yield from give(note, in_digits(note))
 
 
 def own_number(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"{names['colour']} person and my number is \w+", names["colour"], "number")
+    note = yield from heard(seen, f"{names['colour']} number")
     yield from give(note, in_digits(note))
 
 
 def wish(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"{names['colour']} person and i want the \w+", names["colour"], "wish")
+    note = yield from heard(seen, f"{names['colour']} want")
     yield from give(note, "" if is_none(note) else note.split()[-2])
 
 
 def origin(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"{names['colour']} person and i come from the \w+", names["colour"], "place")
+    note = yield from heard(seen, f"{names['colour']} from")
     yield from give(note, "" if is_none(note) else note.split()[-2])
 
 
 def hat_of_number(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, rf"\w+ person and my number is {names['number']}\b", names["number"], "number")
+    note = yield from heard(seen, f"number {names['number']}", r"\b", r"\w+ ")
     if is_none(note):
         yield from give(note, "")
     else:
@@ -329,15 +326,15 @@ def hat_of_number(names: Names, seen: Explored) -> Plan:
 
 
 def place_when_said(names: Names, seen: Explored) -> Plan:
-    yield from _shown_when_heard(seen, rf"\b{names['brand'].lower()}\b", names["brand"], 0)
+    yield from _shown_when_heard(seen, names["brand"].lower(), 0)
 
 
 def sign_when_price(names: Names, seen: Explored) -> Plan:
-    yield from _shown_when_heard(seen, rf"{names['thing']} costs", names["thing"], 1)
+    yield from _shown_when_heard(seen, f"{names['thing']} costs", 1)
 
 
-def _shown_when_heard(seen: Explored, pattern: str, name: str, number: int) -> Plan:
-    note = yield from heard(seen, pattern, name)
+def _shown_when_heard(seen: Explored, phrase: str, number: int) -> Plan:
+    note = yield from heard(seen, phrase, r"\b")
     if is_none(note):
         yield from give(note, "")
         return
@@ -365,15 +362,15 @@ def said_unseen(names: Names, seen: Explored) -> Plan:
 
 
 def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
-    sought = lines_with(seen.options, rf"(?i)\b(?:{'|'.join(seen.options)})\b", spoken(seen.options))
+    sought = lines_with([option.lower() for option in seen.options], spoken(seen.options))
     notes = yield from all_of(hearings(seen, sought))
     return {name: start for note in reversed(notes) for name, start in _firsts_in(note).items()}
 
 
 def when_said(names: Names, seen: Explored) -> Plan:
     brand = names["brand"]
-    pattern = rf"(?i)\b{brand}\b"
-    notes = yield from all_of(hearings(seen, lines_with((brand,), pattern, where(pattern, brand, 0.0))))
+    sought = lines_with([brand.lower()], where(rf"(?i)\b{brand}\b", brand, 0.0))
+    notes = yield from all_of(hearings(seen, sought))
     spans = sorted({span for note in notes if not is_none(note) for span in spans_in(note)})
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
 

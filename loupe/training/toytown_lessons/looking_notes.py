@@ -1,8 +1,9 @@
 """What is noted of a percept while toytown is explored.
 
-First what is looked for, then each frame or line by itself, those with it marked, then what they come to:
-`CAFE: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0`. Whoever learns to write the list learns to see and to listen;
-the end is read from it. What is looked for stands beside what is compared with it: the question is far above.
+First what is looked for, each followed by a mark, then each frame or line by itself, in which the same words are
+followed by the mark, then what all come to: `CAFE yes: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0`. Whoever learns
+to write the list learns to see and to listen. To mark in it what is looked for takes no more than to go on as before
+where the same words stood: the first thing that a small decoder learns.
 """
 
 import re
@@ -10,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from loupe.benchmarks.toytown.speech import BRANDS, NUMBERS
+from loupe.benchmarks.toytown.world import COLOURS, PLACES, THINGS
 from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
 from loupe.training.toytown_lessons.oracle_steps import stretch
 
@@ -19,20 +22,29 @@ Tell = Callable[[Line], str]
 """What a frame or a line says by itself."""
 SEEN = " | "
 YES = "yes"
+AT_REST = ("stands", "walks")
+TELLING = frozenset(
+    (*COLOURS, *PLACES, *THINGS, *NUMBERS, *(brand.lower() for brand in BRANDS), "costs", "number", "want", "from")
+)
+"""Words of spoken lines by which questions are answered."""
 
 
 @dataclass(frozen=True)
 class Sought:
-    """What is looked for, what each frame or line tells of it, and what all of them come to."""
+    """What is looked for, what each frame or line tells, and what all of them come to."""
 
-    names: tuple[str, ...]
+    phrases: tuple[str, ...]
     tell: Tell
     read: Read
 
     def note(self, told: str) -> str:
         """The note of a percept in words."""
         each = ", ".join(f"{moment(line)} {self.tell(line) or '-'}" for line in lines_of(told))
-        return f"{' '.join(self.names)}: {each or '-'}{SEEN}{self.read(told)}"
+        sought = " ".join(f"{phrase} {YES}" for phrase in self.phrases)
+        return f"{sought}: {self._marked(each) or '-'}{SEEN}{short(self.read(told))}"
+
+    def _marked(self, text: str) -> str:
+        return re.sub(rf"\b({'|'.join(map(re.escape, self.phrases))})\b", rf"\1 {YES}", text)
 
     def at(self, place: str) -> "Sought":
         """The same, of which the frames of a place alone count."""
@@ -40,7 +52,7 @@ class Sought:
         def read(told: str) -> str:
             return self.read("\n".join(line for line in told.split("\n") if f"] {place};" in line))
 
-        return Sought(self.names, self.tell, read)
+        return Sought(self.phrases, self.tell, read)
 
 
 def found_in(note: str) -> str:
@@ -66,41 +78,63 @@ def colours(line: Line) -> list[str]:
     return [who.split()[0] for who in field(line, 2).split(", ") if who]
 
 
+def doings(line: Line) -> str:
+    """Who is there, and what each does but stand and walk: `red jumps blue holds cake green`."""
+    by_colour: dict[str, list[str]] = {}
+    for action in filter(None, field(line, 3).split(", ")):
+        colour, _, doing = action.partition(" person ")
+        by_colour.setdefault(colour, []).extend([] if doing in AT_REST else [doing])
+    return " ".join(" ".join([colour, *each]) for colour, each in by_colour.items()) or "nobody"
+
+
+def scene_and_doings(line: Line) -> str:
+    """Place, sign, and what is done there."""
+    return f"{scene(line)} {doings(line)}".strip()
+
+
+def looks_of(colour: str) -> Tell:
+    """Who is there, and what somebody looks like: `red blue square with top hat`."""
+
+    def tell(line: Line) -> str:
+        told = [short(who) if who.split()[0] == colour else who.split()[0] for who in field(line, 2).split(", ") if who]
+        return " ".join(told) or "nobody"
+
+    return tell
+
+
+def gist(line: Line) -> str:
+    """The words of a line that tell something: `kite costs six`; the last one where none does."""
+    said = line.text.split()
+    return " ".join(word for word in said if word.lower() in TELLING) or (said[-1] if said else "")
+
+
 def scenes(names: Sequence[str], read: Read) -> Sought:
-    """Place and sign of each frame, and whether one of the names is among them: `0 park, 10 park CAFE yes`."""
-    return Sought(tuple(names), lambda line: marked(scene(line), names), read)
+    """Place and sign of each frame: `0 park, 10 park CAFE yes`."""
+    return Sought(tuple(names), scene, read)
 
 
 def people(names: Sequence[str], read: Read) -> Sought:
-    """Who is in each frame, and whether one of the names is among them: `0 red blue yes, 10 nobody`."""
-    return Sought(tuple(names), lambda line: marked(crowd(line), names), read)
+    """Who is in each frame: `0 red blue yes, 10 nobody`."""
+    return Sought(tuple(names), crowd, read)
 
 
-def marked(told: str, names: Sequence[str]) -> str:
-    return f"{told} {YES}" if set(told.split()) & set(names) else told
+def doing(phrase: str, read: Read) -> Sought:
+    """What is done in each frame: `30 red blue, 31 red jumps yes blue`."""
+    return Sought((phrase,), doings, read)
 
 
-def frames_with(name: str, pattern: str, read: Read, before: Tell = crowd) -> Sought:
-    """What in each frame has a form, after what else is told of it: `30 red blue, 31 red blue red jumps`.
+def lines_with(phrases: Sequence[str], read: Read) -> Sought:
+    """The gist of each line that was heard: `45 morning, 47 kite costs yes six`."""
 
-    Each frame tells something: whoever learned from lists of mere dashes would go on writing dashes.
-    """
+    def read_gists(told: str) -> str:
+        return read("\n".join(f"[{line.start:.1f}-{line.end:.1f}] {gist(line)}" for line in lines_of(told)))
 
-    def tell(line: Line) -> str:
-        match = re.search(pattern, line.text)
-        return f"{before(line)} {match[0].replace(' person', '')}" if match else before(line)
-
-    return Sought((name,), tell, read)
+    return Sought(tuple(phrases), gist, read_gists)
 
 
-def lines_with(names: Sequence[str], pattern: str, read: Read) -> Sought:
-    """The last word of each line that was heard, and whether the line has a form: `45 morning, 47 coins yes`."""
-
-    def tell(line: Line) -> str:
-        last = line.text.rpartition(" ")[2]
-        return f"{last} {YES}" if re.search(pattern, line.text) else last
-
-    return Sought(tuple(names), tell, read)
+def short(told: str) -> str:
+    """Without what goes without saying."""
+    return told.replace(" person", "")
 
 
 def moment(line: Line) -> str:
