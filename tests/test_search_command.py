@@ -1,6 +1,5 @@
 """The command that searches a database: what it prints, and what it says where it cannot search."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import yaml
 
 from loupe import search
 from tests import in_process
+from tests.commands import call
 from tests.index_run import SCRIPTED, config
 from tests.index_scene import film
 
@@ -33,12 +33,7 @@ def command(
         tree = SCRIPTED | {"models": {**SCRIPTED["models"], "hash": SCRIPTED["models"]["hash"] | embedder}}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
         at = ["--database", place, "--config", str(tmp_path / "config.yaml")]
-        monkeypatch.setattr(sys, "argv", ["loupe.search", *at, *arguments])
-        code = 0
-        try:
-            search.main()
-        except SystemExit as stop:
-            code = stop.code
+        code = call(search.main, ["loupe.search", *at, *arguments], monkeypatch)
         return code, *capsys.readouterr()
 
     return run

@@ -1,7 +1,6 @@
 """SQL over the tables, as the command and as a connection."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from loupe import sql
 from loupe.library import CommitBatch, Library, write_frame_fragments
 from loupe.storage import write_bytes
+from tests.commands import call
 from tests.library_scene import DIMENSIONS, Scene, batch
 from tests.results_scene import frame, letter, trace, turn, write_run
 from tests.s3 import S3
@@ -38,12 +38,7 @@ def command(database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
     def run(query: str, *arguments: str, database: str = database) -> tuple[int, str, str]:
         places = ["--database", database] if database else []
-        monkeypatch.setattr(sys, "argv", ["loupe.sql", *places, query, *arguments])
-        code = 0
-        try:
-            sql.main()
-        except SystemExit as stop:
-            code = stop.code
+        code = call(sql.main, ["loupe.sql", *places, query, *arguments], monkeypatch)
         return code, *capsys.readouterr()
 
     return run

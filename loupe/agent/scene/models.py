@@ -41,8 +41,7 @@ class Models:
             self._record(call, began, error=str(error))
             raise
         cost = self._desk.config.cost(reply.usage, role)
-        for spent in (self._spent, self._desk.spent):
-            spent.add(reply.usage.prompt_tokens + reply.usage.completion_tokens, cost)
+        self._spend(reply.usage.prompt_tokens + reply.usage.completion_tokens, cost)
         self._record(
             call,
             began,
@@ -72,8 +71,7 @@ class Models:
             self._record(call, began, error=str(error))
             raise
         cost = self._desk.config.cost_of_sound((sound.end_ms - sound.start_ms) / 1000)
-        for spent in (self._spent, self._desk.spent):
-            spent.add(0, cost)
+        self._spend(0, cost)
         self._record(call, began, said=" ".join(line.text for line in lines), cost=cost)
         self._desk.keep_heard(file, sound.start_ms, sound.end_ms, lines)
         return lines
@@ -93,6 +91,11 @@ class Models:
     def _call(self, role: Role, shown: tuple[ShownMessage, ...]) -> Call:
         name = self._desk.config.roles[role]
         return Call(role=role, model=name, messages=shown, prompt_hash=prompt_hash(shown))
+
+    def _spend(self, tokens: int, cost: float) -> None:
+        """Count a call towards the budgets of the question and of the job."""
+        for spent in (self._spent, self._desk.spent):
+            spent.add(tokens, cost)
 
     def _record(self, call: Call, began: float, **got: object) -> None:
         self._calls.append(call.model_copy(update={"seconds": self._desk.clock() - began, **got}))
