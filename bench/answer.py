@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from jobs.answer_batch import AnswerQuestions
-from loupe.answering.asking import Group, groups_of
+from loupe.answering.preparing import Group, groups_of
 from loupe.answering.run import Run
 from loupe.config import Config
 from loupe.engines.protocol import ChatRequest, Reply

@@ -21,11 +21,11 @@ from loupe import config as configs
 from loupe import storage
 from loupe.agent.loop import rollout
 from loupe.agent.policies import find_policy
-from loupe.answering import asking, attempts, store
-from loupe.answering.asking import Group
+from loupe.answering import attempts, preparing, store
 from loupe.answering.attempts import Attempt, Attempts, Begun
 from loupe.answering.estimating import estimate
 from loupe.answering.notes import check_notes, keeping
+from loupe.answering.preparing import Group
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
@@ -128,14 +128,14 @@ def print_plan(config: Config) -> int:
     questions = checked(config)
     output = config.answer.job.output
     finished = store.read_finished(output, find_run(output, config))
-    say(json.dumps(estimate(config, len(asking.left_of(questions, finished)), finished), indent=2))
+    say(json.dumps(estimate(config, len(preparing.left_of(questions, finished)), finished), indent=2))
     return 0
 
 
 def checked(config: Config) -> list[Question]:
     """The questions, once it is known that the config can answer them. Raises what main turns into a sentence."""
-    asking.reached(config)
-    asking.open_library(config)
+    preparing.reached(config)
+    preparing.open_library(config)
     check_notes(config)
     return read_questions(config.answer.job.questions)
 
@@ -168,11 +168,11 @@ def run(
             store.drop_failed(job.output, check)
             attempts.forget(job.output)
         finished = store.read_finished(job.output, this)
-        left = asking.left_of(questions, finished)
+        left = preparing.left_of(questions, finished)
         say(f"{len(left)} questions to answer, {len(questions) - len(left)} finished before; run {this.run}")
         progress = Progress(len(left), finished)
         suspect, others = attempts.take_up(job.output, left)
-        groups = [*map(Group, suspect), *asking.groups_of(others, job.actors_max)]
+        groups = [*map(Group, suspect), *preparing.groups_of(others, job.actors_max)]
         with open_collector() as collector, Ticker(progress.line, job.progress_seconds):
             parts = (answers_of or pipeline)(groups, config, this, progress.before.spent()) if groups else ()
             with keeping(config, check) as keep:
@@ -222,7 +222,7 @@ class AnswerQuestions:
     """1 group of questions -> their answers and traces. Questions of all groups share films and engines."""
 
     def __init__(self, config: Config, this: Run, session: str, purse: Any = None) -> None:
-        self.desk = asking.open_desk(config, this)
+        self.desk = preparing.open_desk(config, this)
         self.policy = find_policy(config.answer.policy)
         self.slots = Slots(config.answer.job.questions_in_flight)
         self.attempts = Attempts(config.answer.job.output, session)
@@ -233,20 +233,20 @@ class AnswerQuestions:
         if self.purse is not None and self.reporting is None and bounded(self.desk.answer.job_budget):
             self.reporting = asyncio.create_task(self._report())
         group: Group = row["group"]
-        note = await asyncio.to_thread(self.attempts.find, group.ids())
-        if note.lost < attempts.BESIDE_OTHERS:
-            traces = await self._beside_others(group, note)
-        elif note.lost == attempts.BESIDE_OTHERS:
+        attempt = await asyncio.to_thread(self.attempts.find, group.ids())
+        if attempt.lost < attempts.BESIDE_OTHERS:
+            traces = await self._beside_others(group, attempt)
+        elif attempt.lost == attempts.BESIDE_OTHERS:
             async with self.slots.all():
-                await asyncio.to_thread(self.attempts.write, note)
+                await asyncio.to_thread(self.attempts.write, attempt)
                 traces = await asyncio.gather(*map(self._answer, group.questions))
         else:
-            traces = [await self._alone(question, note) for question in group.questions]
-        await asyncio.to_thread(self.attempts.end, note)
+            traces = [await self._alone(question, attempt) for question in group.questions]
+        await asyncio.to_thread(self.attempts.end, attempt)
         return {"answered": self._rows(group.questions, traces)}
 
-    async def _beside_others(self, group: Group, note: Attempt) -> list[Trace]:
-        begun = Begun(self.attempts, note)
+    async def _beside_others(self, group: Group, attempt: Attempt) -> list[Trace]:
+        begun = Begun(self.attempts, attempt)
 
         async def answer(question: Question) -> Trace:
             async with self.slots.one():
@@ -255,22 +255,22 @@ class AnswerQuestions:
 
         return await asyncio.gather(*map(answer, group.questions))
 
-    async def _alone(self, question: Question, note: Attempt) -> Trace:
+    async def _alone(self, question: Question, attempt: Attempt) -> Trace:
         """Answer a question with nothing beside it, or give it up where a process died of that before."""
-        if question.question_id in note.given_up:
-            return asking.failure(self.desk, self.policy, question, attempts.told(note))
+        if question.question_id in attempt.given_up:
+            return preparing.failure(self.desk, self.policy, question, attempts.told(attempt))
         async with self.slots.all():
-            alone = note.model_copy(update={"alone": question.question_id})
+            alone = attempt.model_copy(update={"alone": question.question_id})
             await asyncio.to_thread(self.attempts.write, alone)
             trace = await self._answer(question)
-            await asyncio.to_thread(self.attempts.write, note)
+            await asyncio.to_thread(self.attempts.write, attempt)
             return trace
 
     async def _answer(self, question: Question) -> Trace:
         try:
             return await rollout(self.desk, self.policy, question)
         except Exception as error:  # noqa: BLE001 - the row boundary
-            return asking.failure(self.desk, self.policy, question, error)
+            return preparing.failure(self.desk, self.policy, question, error)
 
     def _rows(self, questions: Sequence[Question], traces: Sequence[Trace]) -> Answered:
         """The rows of a group; where one of them cannot be written, it alone is the row of a failure."""
@@ -278,7 +278,7 @@ class AnswerQuestions:
             return Answered.of(*traces)
         except Exception as error:  # noqa: BLE001 - the row boundary, drawn around one row after the other
             if len(traces) == 1:
-                return Answered.of(asking.failure(self.desk, self.policy, questions[0], error))
+                return Answered.of(preparing.failure(self.desk, self.policy, questions[0], error))
             pairs = zip(questions, traces, strict=True)
             return Answered.concat([self._rows([question], [trace]) for question, trace in pairs])
 

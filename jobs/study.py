@@ -24,7 +24,7 @@ import tyro
 import yaml
 from loupe import config as configs
 from loupe import storage
-from loupe.answering import asking
+from loupe.answering import preparing
 from loupe.answering.run import RunError
 from loupe.config import ROOT, Config, ConfigError
 from loupe.library import Library, LibraryError
@@ -127,7 +127,7 @@ def run(arguments: Arguments, start: Start = begin) -> int:
     points = points_of(size)
     by_setting = {setting: config_of(arguments, places, setting) for setting in asked_of(points)}
     for each in by_setting.values():
-        asking.reached(each)
+        preparing.reached(each)
     if arguments.plan:
         print_plan(places, size, points, by_setting)
         return 0

@@ -17,8 +17,8 @@ import ray.data
 from loupe import indexing
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import VllmModel, resolve_source
-from loupe.engines.asking import Asked
 from loupe.engines.counting import picture_usage
+from loupe.engines.parsing import Asked
 from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply, RequestError
 from loupe.engines.templating import ChatTemplate, open_template
 from loupe.engines.vllm import engine_arguments, placement, structured_outputs

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from loupe.engines.asking import read_output
+from loupe.engines.parsing import read_output
 from loupe.engines.protocol import ChatRequest, Reply
 from loupe.prompts import Prompt
 from schemas.messages import Image, Message, Part, Text

@@ -1,6 +1,6 @@
 """A frame's caption: the request for it, and what comes back."""
 
-from loupe.engines.asking import read_output
+from loupe.engines.parsing import read_output
 from loupe.engines.protocol import ChatRequest, Reply
 from loupe.prompts import Prompt
 from schemas.messages import Image, Message, Text

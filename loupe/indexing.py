@@ -21,7 +21,7 @@ from loupe import sharing, storage, subtitles, timeline, transcribing
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import OF_A_MODEL, Config, Role, digest
 from loupe.embedding import Embedder
-from loupe.engines.asking import Asked, ask
+from loupe.engines.parsing import Asked, ask
 from loupe.engines.protocol import Engine, EngineError, ParseError, RequestError
 from loupe.library import ChunkMarker, Library
 from loupe.media.digest import packets_digest

@@ -9,8 +9,6 @@ STAMP = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 TIMING = re.compile(rf"\s*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>|</>|<\d[\d:.]*>|\{\\[^{}]*\}")
 """HTML and WebVTT tags with their classes and voices, WebVTT time tags, ASS overrides."""
-NOT_CUES = ("WEBVTT", "NOTE", "STYLE", "REGION")
-"""First words of WebVTT blocks that are no cues."""
 
 
 @dataclass(frozen=True)
@@ -23,26 +21,14 @@ class Line:
     track: int | None = None
 
 
-@dataclass
-class SubtitleReport:
-    """What one call of `parse` met on its way."""
+def parse(text: str | bytes) -> list[Line]:
+    """The cues of a subtitle file in order of time, tags stripped.
 
-    broken: int = 0
-    """Blocks that are no cue, and cues that end before they begin or have no text."""
-
-
-def parse(text: str | bytes, report: SubtitleReport | None = None) -> list[Line]:
-    """The cues of a subtitle file in order of time, tags stripped. Broken ones are counted and left out."""
-    report = report or SubtitleReport()
+    Left out are blocks that are no cue, and cues that end before they begin or have no text.
+    """
     text = decode(text) if isinstance(text, bytes) else text
-    lines = []
-    for block in _blocks(text.removeprefix("\ufeff")):
-        line = _cue(block)
-        if line is not None:
-            lines.append(line)
-        elif block[0].split()[0] not in NOT_CUES:
-            report.broken += 1
-    return sorted(lines, key=lambda line: (line.start_ms, line.end_ms))
+    cues = filter(None, map(_cue, _blocks(text.removeprefix("\ufeff"))))
+    return sorted(cues, key=lambda line: (line.start_ms, line.end_ms))
 
 
 def decode(data: bytes) -> str:

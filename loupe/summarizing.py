@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from loupe.engines.asking import ask, read_output
+from loupe.engines.parsing import ask, read_output
 from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.prompts import Prompt
 from loupe.untrusted import as_data

@@ -9,7 +9,7 @@ import pytest
 
 from jobs import answer_batch
 from jobs.answer_batch import AnswerQuestions
-from loupe.answering.asking import Group
+from loupe.answering.preparing import Group
 from loupe.answering.run import Run
 from loupe.answering.store import Answered
 from loupe.config import Config

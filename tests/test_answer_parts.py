@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from loupe.agent.budget import Spent
-from loupe.answering.asking import GROUP, groups_of, left_of
+from loupe.answering.preparing import GROUP, groups_of, left_of
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse
 from loupe.answering.run import differences

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.answer_batch import print_plan
-from loupe.answering.asking import open_desk
+from loupe.answering.preparing import open_desk
 from loupe.answering.run import Run
 from loupe.config import Config, ConfigError, OpenAIModel
 from loupe.engines.speech import RATE

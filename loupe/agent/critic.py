@@ -11,7 +11,7 @@ from loupe.agent.stamps import moment
 from loupe.agent.tool import Answered, ToolError
 from loupe.agent.tools.ask_vlm import look
 from loupe.config import Critic
-from loupe.engines.asking import Asked, read_output
+from loupe.engines.parsing import Asked, read_output
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
 from loupe.untrusted import as_data
 from schemas.messages import Message

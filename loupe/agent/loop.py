@@ -16,7 +16,7 @@ from loupe.agent.routing import open_scene
 from loupe.agent.rules import Moment
 from loupe.agent.scene import Desk, Scene, transcript_id
 from loupe.agent.tool import Answered, Observation, ToolError, Turn, said_arguments
-from loupe.engines.asking import TEMPERATURES
+from loupe.engines.parsing import TEMPERATURES
 from loupe.engines.protocol import EngineError, ParseError
 from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import (

@@ -1,6 +1,6 @@
 """Which questions take their process down: such a one is given up after a few, and those beside it are not.
 
-Who answers a group of questions notes it in `R/attempts/` before it begins and takes the note away at its end: a note
+Who answers a group of questions writes its attempt to `R/attempts/` before it begins and deletes it at its end: one
 that is found tells of a process that died. A group that died often is answered with nothing beside it, then question by
 question; the question that dies alone is given up. A process that died together with its driver counts for nothing.
 """
@@ -39,7 +39,7 @@ class Attempt(BaseModel):
     given_up: tuple[str, ...] = ()
 
     def again(self, session: str) -> Self:
-        """The note as who finds it goes on with it."""
+        """The attempt as who finds it goes on with it."""
         if session != self.session:
             return self.model_copy(update={"session": session, "alone": None})
         given_up = self.given_up + ((self.alone,) if self.alone else ())
@@ -47,7 +47,7 @@ class Attempt(BaseModel):
 
 
 class Attempts:
-    """The notes of one driver's workers. Groups are known by their questions."""
+    """The attempts of one driver's workers. Groups are known by their questions."""
 
     def __init__(self, output: str, session: str) -> None:
         self._output = output
@@ -60,46 +60,48 @@ class Attempts:
             return Attempt(question_ids=tuple(question_ids), session=self._session)
         return Attempt.model_validate_json(stored.data).again(self._session)
 
-    def write(self, note: Attempt) -> None:
+    def write(self, attempt: Attempt) -> None:
         """Say that a group is begun, or one of its questions by itself. Raises StorageError."""
-        _write(self._output, note)
+        _write(self._output, attempt)
 
-    def end(self, note: Attempt) -> None:
+    def end(self, attempt: Attempt) -> None:
         """Say that a group has ended. What was given up stays known until its rows are written. Raises StorageError."""
-        if not note.given_up:
-            storage.delete(_place(self._output, note.question_ids))
+        if not attempt.given_up:
+            storage.delete(_place(self._output, attempt.question_ids))
 
 
 class Begun:
-    """Writes a group's note once, whoever of the group comes first."""
+    """Writes a group's attempt once, whoever of the group comes first."""
 
-    def __init__(self, attempts: Attempts, note: Attempt) -> None:
-        self._attempts, self._note = attempts, note
+    def __init__(self, attempts: Attempts, attempt: Attempt) -> None:
+        self._attempts, self._attempt = attempts, attempt
         self._writing: asyncio.Future[Any] | None = None
 
     async def wait(self) -> None:
-        """Return when the note is written."""
+        """Return when the attempt is written."""
         if self._writing is None:
-            self._writing = asyncio.ensure_future(asyncio.to_thread(self._attempts.write, self._note))
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._attempts.write, self._attempt))
         await asyncio.shield(self._writing)
 
 
-def told(note: Attempt) -> ProcessDied:
+def told(attempt: Attempt) -> ProcessDied:
     """Why a question of a group was given up."""
-    return ProcessDied(f"{note.lost} processes died over it, the last with nothing else at work: it is not tried again")
+    return ProcessDied(
+        f"{attempt.lost} processes died over it, the last with nothing else at work: it is not tried again"
+    )
 
 
 def take_up(output: str, left: Sequence[Question]) -> tuple[list[tuple[Question, ...]], list[Question]]:
     """The questions that processes died over under an earlier driver, in their groups, and all others in their order.
 
-    Notes that tell nothing of them go. Needs the lease of the folder. Raises StorageError.
+    Attempts that tell nothing of them go. Needs the lease of the folder. Raises StorageError.
     """
     by_id = {question.question_id: question for question in left}
     groups = []
-    for name, place, note in _notes(output):
-        ids = tuple(id for id in note.question_ids if id in by_id) if note.lost else ()
+    for name, place, attempt in _found(output):
+        ids = tuple(id for id in attempt.question_ids if id in by_id) if attempt.lost else ()
         if ids:
-            _write(output, note.model_copy(update={"question_ids": ids}))
+            _write(output, attempt.model_copy(update={"question_ids": ids}))
             groups.append(tuple(by_id.pop(id) for id in ids))
         if name != _name(ids):
             storage.delete(place)
@@ -107,19 +109,19 @@ def take_up(output: str, left: Sequence[Question]) -> tuple[list[tuple[Question,
 
 
 def forget(output: str) -> None:
-    """Delete all notes. Needs the lease. Raises StorageError."""
+    """Delete all attempts. Needs the lease. Raises StorageError."""
     for place in results.files(output, "attempts", ".json").values():
         storage.delete(place)
 
 
-def _notes(output: str) -> list[tuple[str, str, Attempt]]:
+def _found(output: str) -> list[tuple[str, str, Attempt]]:
     """Names, places and what they hold."""
     places = results.files(output, "attempts", ".json")
     return [(name, at, Attempt.model_validate_json(storage.read_bytes(at))) for name, at in places.items()]
 
 
-def _write(output: str, note: Attempt) -> None:
-    storage.write_bytes(_place(output, note.question_ids), note.model_dump_json().encode())
+def _write(output: str, attempt: Attempt) -> None:
+    storage.write_bytes(_place(output, attempt.question_ids), attempt.model_dump_json().encode())
 
 
 def _place(output: str, question_ids: Sequence[str]) -> str:

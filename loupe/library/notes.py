@@ -19,6 +19,7 @@ from loupe.library.tables import (
     keys_of,
     nothing,
     open_dataset,
+    put_rows,
 )
 from schemas.notes import NOTES
 from schemas.tables import key_columns
@@ -67,8 +68,7 @@ def _delete(database: str, keys: Collection[tuple[Any, ...]], before_commit: Bef
 @patiently
 def _upsert(database: str, rows: pa.Table, before_commit: BeforeCommit) -> None:
     before_commit("notes: upsert")
-    merge = open_dataset(database, TABLE).merge_insert(KEYS)
-    merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+    put_rows(open_dataset(database, TABLE), KEYS, rows)
 
 
 def tidy_notes(database: str, before_commit: BeforeCommit = nothing, kept: timedelta = KEPT) -> None:

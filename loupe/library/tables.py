@@ -168,8 +168,7 @@ class Tables:
         """Put rows by key in one version; none for no rows. The keys of `rows` are unique (as_table)."""
         if rows.num_rows:
             self.announce(step)
-            merge = self.dataset(name).merge_insert(self.keys(name))
-            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+            put_rows(self.dataset(name), self.keys(name), rows)
 
     def upsert_changed(self, step: str, name: str, rows: Rows, but: Collection[str] = ()) -> None:
         """Upsert the rows that differ from what is there in a column other than `but`."""
@@ -238,6 +237,12 @@ def create_table(database: str, name: str, schema: pa.Schema) -> None:
 
     connection = lancedb.connect(_place(database), storage_options=_options(database))
     patiently(connection.create_table)(name, schema=schema, exist_ok=True)
+
+
+def put_rows(dataset: Any, keys: Sequence[str], rows: pa.Table) -> None:
+    """Put rows into a table by their keys, in one version: in the place of those that have the same, beside others."""
+    merge = dataset.merge_insert(list(keys))
+    merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
 
 def check_schema(database: str, name: str, found: pa.Schema, wanted: pa.Schema, remedy: str) -> None:

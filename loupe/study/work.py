@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loupe.agent.policies import find_policy
-from loupe.answering import asking, store
+from loupe.answering import preparing, store
 from loupe.answering.estimating import estimate
 from loupe.answering.run import find_run
 from loupe.config import Config
@@ -132,7 +132,7 @@ def tasks_of(points: Sequence[Point], questions: Questions, configs: Mapping[Set
 def left_of(config: Config, questions: Sequence[Question]) -> int:
     """How many of the questions have no answer in the folder of a setting's job. Raises RunError."""
     output = config.answer.job.output
-    return len(asking.left_of(questions, store.read_finished(output, find_run(output, config))))
+    return len(preparing.left_of(questions, store.read_finished(output, find_run(output, config))))
 
 
 def write_questions(place: Path, questions: Sequence[Question]) -> None:

@@ -10,7 +10,7 @@ from loupe.agent.footage import FilmFile
 from loupe.agent.scene.desk import Desk, Lines, transcript_id
 from loupe.agent.scene.media import ShownMedia
 from loupe.config import Role
-from loupe.engines.asking import Asked, ask
+from loupe.engines.parsing import Asked, ask
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
 from loupe.sound import Sound
 from schemas.questions import Question

@@ -1,4 +1,4 @@
-"""Questions in groups, and the desk that they share."""
+"""What a job needs before it answers: the questions that are left, in groups, and the desk that these share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Ask an engine until what it says parses, a few times."""
+"""Ask an engine, again where what it says does not parse."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
