@@ -19,6 +19,7 @@ from loupe.training.toytown_lessons.looking_notes import (
     found_in,
     lines_with,
     run_of,
+    said_of,
     scenes,
     sign_and_place,
 )
@@ -116,7 +117,7 @@ def test_notes_say_what_the_frames_show() -> None:
 def test_notes_of_turns_that_have_gone_are_followed() -> None:
     """A prompt so short that the first looks have gone from it."""
     config = looker_config()
-    looking = config.answer.looking.model_copy(update={"prompt_tokens": 1792})
+    looking = config.answer.looking.model_copy(update={"prompt_tokens": 1408})
     short = config.model_copy(update={"answer": config.answer.model_copy(update={"looking": looking})})
     long = [each for each in of_film((12, 0, 20), 12, short, errs=0.1, mishears=0.0) if each.right]
     gone = [lesson for each in long for lesson in each.lessons if "Notes of earlier turns:" in str(lesson.messages)]
@@ -140,17 +141,21 @@ def test_a_closer_look_tells_in_which_frames_something_happens() -> None:
     holds = "blue person walks, blue person holds kite"
     waves, stands = f"; ; {people}; red person waves, {holds}", f"; ; {people}; red person stands, {holds}"
     told = f"[30.0] park{waves}\n[30.5] park{stands}\n[31.0] beach{waves}\n[31.5] ; ; ; "
-    sought = doing("red waves", run_of("CAFE", 1))
+    sought = doing("waves", run_of("CAFE", 1))
     each = "30 red waves yes blue holds kite, 30.5 red blue holds kite, 31 red waves yes blue holds kite, 31.5 nobody"
-    assert sought.note(told) == f"red waves yes: {each} | none: CAFE"
+    assert sought.note(told) == f"waves yes: {each} | none: CAFE"
+    of_red = doing("waves", run_of("CAFE", 1), "red")
+    assert of_red.note(told) == "waves yes: 30 red waves yes, 30.5 red, 31 red waves yes, 31.5 - | none: CAFE"
     assert sought.at("park").read(told) == sought.read("\n".join(told.split("\n")[:2]))
 
 
 def test_of_each_line_that_was_heard_it_is_told_whether_it_was_looked_for() -> None:
-    told = "[91.7-93.0] good morning\n[95.0-97.0] the kite costs six coins"
-    sought = lines_with(["kite costs"], lambda told: told.rpartition("] ")[2])
-    assert sought.note(told) == "kite costs yes: 91 morning, 95 kite costs yes six | kite costs six"
-    assert sought.note("") == "kite costs yes: - | "
+    told = "[91.7-93.0] i want the kite\n[95.0-97.0] the kite costs six coins"
+    sought = lines_with(["kite"], said_of("costs"), lambda told: told.rpartition("] ")[2])
+    assert sought.note(told) == "kite yes: 91 -, 95 kite yes six | kite costs six"
+    assert sought.note("") == "kite yes: - | "
+    of_six = lines_with(["six"], said_of("costs", last_first=True), sought.read)
+    assert of_six.note(told) == "six yes: 91 -, 95 six yes kite | kite costs six"
 
 
 def test_a_scan_goes_on_where_it_ended_and_ends_with_the_film() -> None:

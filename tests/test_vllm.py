@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import ray
 
-from jobs import vllm_captions
+from infra.local_cluster import LOGICAL_CPUS
+from jobs import index_library, vllm_captions
 from jobs.vllm_captions import (
     ERROR,
     Prompts,
@@ -21,17 +22,23 @@ from jobs.vllm_captions import (
     sampling_params,
 )
 from loupe import indexing
+from loupe.benchmarks.toytown.captions import caption
+from loupe.benchmarks.toytown.film import write_mp4, write_srt
 from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.stills import random_still
+from loupe.benchmarks.toytown.writing import write_film
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import ROOT, Config, VllmModel
+from loupe.config import load as load_config
 from loupe.engines.local import LocalEngine
 from loupe.engines.protocol import ChatRequest
 from loupe.engines.scripted import digest
 from loupe.engines.templating import open_template
 from loupe.indexing import Chunk, Film, Frame
+from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
+from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Message
 from schemas.outputs import FrameCaption
 from tests import tiny_models
@@ -50,7 +57,7 @@ CONFIG = Config.model_validate(
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    ray.init(num_cpus=LOGICAL_CPUS, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -168,6 +175,13 @@ CPU_ENV = {
 }
 
 
+def on_cpu(config: Config, **index: Any) -> Config:
+    """The config with the demo's model on vLLM as its captioner, and other values in its index section."""
+    eyes = VllmModel(engine="vllm", source=CAPTIONER, gpus=0, batch_size=8, engine_kwargs=CPU, env=CPU_ENV)
+    changes = {"models": {**config.models, "eyes": eyes}, "roles": {**config.roles, "captioner": "eyes"}}
+    return config.model_copy(update={**changes, "index": config.index.model_copy(update=index)})
+
+
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("cluster")
@@ -175,9 +189,7 @@ async def test_vllm_captions_the_frames_of_chunks() -> None:
     """The demo's model on vLLM and in the process: the same captions but for a rare near tie; errors stay rows."""
     rng = np.random.default_rng(3)
     jpegs = [encode_jpeg(draw(random_still(rng), (256, 192))) for _ in range(12)]
-    model = VllmModel(engine="vllm", source=CAPTIONER, gpus=0, batch_size=8, engine_kwargs=CPU, env=CPU_ENV)
-    settings = CONFIG.index.model_copy(update={"caption_tokens": 120})
-    config = CONFIG.model_copy(update={"models": {**CONFIG.models, "eyes": model}, "index": settings})
+    config = on_cpu(CONFIG, caption_tokens=120)
     frames = tuple(Frame(n * 1000, n * 1000, 256, 192, jpeg) for n, jpeg in enumerate(jpegs))
     film = Film("film.mp4", "film.mp4", "etag", 1)
     broken = (*frames[8:], Frame(99_000, 99_000, 256, 192, b"no picture"))
@@ -199,3 +211,27 @@ async def test_vllm_captions_the_frames_of_chunks() -> None:
     local = [parse_caption(reply) for reply in await asyncio.gather(*map(engine.chat, requests))]
     await engine.close()
     assert sum(a == b for a, b in zip(captions, local, strict=True)) >= 10
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("cluster")
+def test_the_index_job_captions_with_vllm(tmp_path: Path) -> None:
+    """The demo's job from a film to tables, its captioner on vLLM: what it says of the film is what the film shows."""
+    film, library = write_film(HELD_OUT + 3, 0, 0.5), tmp_path / "films"
+    library.mkdir()
+    write_mp4(film, library / "film.mp4")
+    write_srt(film, library / "film.srt")
+    demo = load_config(str(ROOT / "infra" / "configs" / "demo.yaml"))
+    database = str(tmp_path / "database")
+    assert index_library.run(on_cpu(demo, library=str(library), database=database, toytown=None)) == 0
+
+    tables = Library.open(database)
+    rows = tables.captions("film.mp4")
+    assert [row["ts_ms"] for row in rows] == list(range(0, 30_000, 1000))
+    assert any(row["same_as_ts_ms"] is not None for row in rows)
+    assert sum(row["place"] == caption(film.still(row["ts_ms"] / 1000)).place for row in rows) >= 28
+    assert [line["text"] for line in tables.transcripts("film.mp4")] == [line.text for line in film.lines]
+    (video,) = tables.videos().values()
+    assert (video["status"], video["chunk_count"]) == ("complete", 1)
+    assert video["summary"]

@@ -10,17 +10,20 @@ from loupe.training.toytown_lessons.looking_notes import (
     Sought,
     beside,
     between,
+    brands,
     counts,
     doing,
+    doings,
+    doings_of,
     firsts,
     found_in,
     lines_with,
     looks_of,
     people,
     run_of,
-    scene_and_doings,
+    said_of,
+    scene_and,
     scenes,
-    short,
     shown_in,
     sign_while,
     taker,
@@ -91,14 +94,14 @@ def _person(colour: str, seen: Explored) -> Part:
 def holds(names: Names, seen: Explored) -> Plan:
     who = f"{names['colour']} person"
     form = rf"{who} (?:holds|picks up|drops|hands over) (?:{'|'.join(seen.options)})"
-    note = yield from in_scene(names["sign"], seen, doing(names["colour"], matched(form, who)))
+    note = yield from in_scene(names["sign"], seen, doing(names["colour"], matched(form, who), names["colour"]))
     yield from give(note, next((option for option in seen.options if re.search(rf"\b{option}\b", note)), ""))
 
 
 def does(names: Names, seen: Explored) -> Plan:
     who = f"{names['colour']} person"
     acts = {ACTIONS[option]: option for option in seen.options}
-    sought = doing(names["colour"], matched(rf"{who} (?:{'|'.join(acts)})", who))
+    sought = doing(names["colour"], matched(rf"{who} (?:{'|'.join(acts)})", who), names["colour"])
     note = yield from in_scene(names["sign"], seen, sought)
     yield from give(note, next((option for act, option in acts.items() if act in note), ""))
 
@@ -125,11 +128,13 @@ def handed(names: Names, seen: Explored) -> Plan:
 def word(names: Names, seen: Explored) -> Plan:
     """Every time that the film is in the place is looked at, until the thing happens there."""
     place = place_of(names)
-    act = f"{names['colour']} person {ACTIONS[names['does']]}"
+    does = ACTIONS[names["does"]]
+    act = f"{names['colour']} person {does}"
     for step in scans(seen, scenes((place,), run_of(place, 0))):
         note = yield step
         for start, end in [] if is_none(note) else spans_in(note):
-            sought = Sought((short(act),), scene_and_doings, sign_while(place, act)).at(place)
+            tell = scene_and(doings_of(names["colour"]))
+            sought = Sought((does,), tell, sign_while(place, act)).at(place)
             window = closer(seen, start - apart(seen) + 1, max(end, start + apart(seen)), sought)
             found = yield from until_found(window)
             if not is_none(found):
@@ -175,8 +180,9 @@ def when_place(names: Names, seen: Explored) -> Plan:
 
 def when_event(names: Names, seen: Explored) -> Plan:
     """Found frame by second, then looked at four times as closely."""
-    act = f"{names['colour']} person {ACTIONS[names['does']]}"
-    sought = doing(short(act), where(act, act, EVENT_GAP))
+    does = ACTIONS[names["does"]]
+    act = f"{names['colour']} person {does}"
+    sought = doing(does, where(act, act, EVENT_GAP), names["colour"])
     note = yield from in_scene(names["sign"], seen, sought)
     if is_none(note):
         yield from give(note, "")
@@ -281,7 +287,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
         yield answer(UNANSWERABLE, [])
         return
     read = between(first, last, met, number, where(rf"person {act}", act, SHORTEST))
-    sought = Sought((act,), scene_and_doings, read)
+    sought = Sought((act,), scene_and(doings), read)
     looks = closer(seen, met[first] - apart(seen) + 1, met[last], sought, SHORTEST)
     notes = yield from all_of(islice(looks, left))
     spans = [span for note in notes if not is_none(note) for span in spans_in(note)]
@@ -292,33 +298,37 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def heard(seen: Explored, phrase: str, more: str = r" \w+", before: str = "") -> Part:
-    """Notes what the first line with a phrase says: `kite costs seven 47.0-49.0`."""
-    return (yield from until_found(hearings(seen, lines_with([phrase], matched(before + phrase + more, phrase)))))
+def heard(seen: Explored, name: str, kind: str) -> Part:
+    """Notes what the first line of a kind about somebody or something says: `kite costs seven 47.0-49.0`."""
+    sought = lines_with([name], said_of(kind), matched(rf"{name} {kind} \w+", f"{name} {kind}"))
+    return (yield from until_found(hearings(seen, sought)))
 
 
 def price(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, f"{names['thing']} costs")
+    note = yield from heard(seen, names["thing"], "costs")
     yield from give(note, in_digits(note))
 
 
 def own_number(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, f"{names['colour']} number")
+    note = yield from heard(seen, names["colour"], "number")
     yield from give(note, in_digits(note))
 
 
 def wish(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, f"{names['colour']} want")
+    note = yield from heard(seen, names["colour"], "want")
     yield from give(note, "" if is_none(note) else note.split()[-2])
 
 
 def origin(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, f"{names['colour']} from")
+    note = yield from heard(seen, names["colour"], "from")
     yield from give(note, "" if is_none(note) else note.split()[-2])
 
 
 def hat_of_number(names: Names, seen: Explored) -> Plan:
-    note = yield from heard(seen, f"number {names['number']}", r"\b", r"\w+ ")
+    phrase = f"number {names['number']}"
+    told = said_of("number", last_first=True)
+    sought = lines_with([names["number"]], told, matched(rf"\w+ {phrase}\b", phrase))
+    note = yield from until_found(hearings(seen, sought))
     if is_none(note):
         yield from give(note, "")
     else:
@@ -326,15 +336,17 @@ def hat_of_number(names: Names, seen: Explored) -> Plan:
 
 
 def place_when_said(names: Names, seen: Explored) -> Plan:
-    yield from _shown_when_heard(seen, names["brand"].lower(), 0)
+    brand = names["brand"].lower()
+    note = yield from until_found(hearings(seen, lines_with([brand], brands, matched(rf"{brand}\b", brand))))
+    yield from _shown_at(note, seen, 0)
 
 
 def sign_when_price(names: Names, seen: Explored) -> Plan:
-    yield from _shown_when_heard(seen, f"{names['thing']} costs", 1)
+    note = yield from heard(seen, names["thing"], "costs")
+    yield from _shown_at(note, seen, 1)
 
 
-def _shown_when_heard(seen: Explored, phrase: str, number: int) -> Plan:
-    note = yield from heard(seen, phrase, r"\b")
+def _shown_at(note: str, seen: Explored, number: int) -> Plan:
     if is_none(note):
         yield from give(note, "")
         return
@@ -362,14 +374,14 @@ def said_unseen(names: Names, seen: Explored) -> Plan:
 
 
 def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
-    sought = lines_with([option.lower() for option in seen.options], spoken(seen.options))
+    sought = lines_with([option.lower() for option in seen.options], brands, spoken(seen.options))
     notes = yield from all_of(hearings(seen, sought))
     return {name: start for note in reversed(notes) for name, start in _firsts_in(note).items()}
 
 
 def when_said(names: Names, seen: Explored) -> Plan:
     brand = names["brand"]
-    sought = lines_with([brand.lower()], where(rf"(?i)\b{brand}\b", brand, 0.0))
+    sought = lines_with([brand.lower()], brands, where(rf"(?i)\b{brand}\b", brand, 0.0))
     notes = yield from all_of(hearings(seen, sought))
     spans = sorted({span for note in notes if not is_none(note) for span in spans_in(note)})
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))

@@ -3,7 +3,8 @@
 First what is looked for, each followed by a mark, then each frame or line by itself, in which the same words are
 followed by the mark, then what all come to: `CAFE yes: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0`. Whoever learns
 to write the list learns to see and to listen. To mark in it what is looked for takes no more than to go on as before
-where the same words stood: the first thing that a small decoder learns.
+where the same word stood: the first thing that a small decoder learns. Two words would be many times harder to tell
+from others that share the last, so the list tells only of whom, or of what, the question asks, and one word is marked.
 """
 
 import re
@@ -80,16 +81,31 @@ def colours(line: Line) -> list[str]:
 
 def doings(line: Line) -> str:
     """Who is there, and what each does but stand and walk: `red jumps blue holds cake green`."""
+    return " ".join(" ".join([colour, *does]) for colour, does in _doings(line).items()) or "nobody"
+
+
+def doings_of(colour: str) -> Tell:
+    """What somebody does but stand and walk: `red jumps`."""
+
+    def tell(line: Line) -> str:
+        does = _doings(line)
+        return " ".join([colour, *does[colour]]) if colour in does else ""
+
+    return tell
+
+
+def _doings(line: Line) -> dict[str, list[str]]:
+    """By colour, of all who are there."""
     by_colour: dict[str, list[str]] = {}
     for action in filter(None, field(line, 3).split(", ")):
         colour, _, doing = action.partition(" person ")
         by_colour.setdefault(colour, []).extend([] if doing in AT_REST else [doing])
-    return " ".join(" ".join([colour, *each]) for colour, each in by_colour.items()) or "nobody"
+    return by_colour
 
 
-def scene_and_doings(line: Line) -> str:
-    """Place, sign, and what is done there."""
-    return f"{scene(line)} {doings(line)}".strip()
+def scene_and(tell: Tell) -> Tell:
+    """Place, sign, and what is told of the people there."""
+    return lambda line: f"{scene(line)} {tell(line)}".strip()
 
 
 def looks_of(colour: str) -> Tell:
@@ -108,6 +124,22 @@ def gist(line: Line) -> str:
     return " ".join(word for word in said if word.lower() in TELLING) or (said[-1] if said else "")
 
 
+def said_of(kind: str, *, last_first: bool = False) -> Tell:
+    """What lines with a word say besides: `red six` of `red number six`, or the other way round."""
+
+    def tell(line: Line) -> str:
+        said = gist(line).split()
+        rest = [word for word in said if word != kind] if kind in said else []
+        return " ".join(rest[::-1] if last_first else rest)
+
+    return tell
+
+
+def brands(line: Line) -> str:
+    """Those that a line names."""
+    return " ".join(word for word in line.text.split() if word.upper() in BRANDS)
+
+
 def scenes(names: Sequence[str], read: Read) -> Sought:
     """Place and sign of each frame: `0 park, 10 park CAFE yes`."""
     return Sought(tuple(names), scene, read)
@@ -118,18 +150,18 @@ def people(names: Sequence[str], read: Read) -> Sought:
     return Sought(tuple(names), crowd, read)
 
 
-def doing(phrase: str, read: Read) -> Sought:
-    """What is done in each frame: `30 red blue, 31 red jumps yes blue`."""
-    return Sought((phrase,), doings, read)
+def doing(phrase: str, read: Read, colour: str = "") -> Sought:
+    """What is done in each frame: `30 red blue, 31 red jumps yes blue`; of somebody alone: `30 -, 31 red jumps yes`."""
+    return Sought((phrase,), doings_of(colour) if colour else doings, read)
 
 
-def lines_with(phrases: Sequence[str], read: Read) -> Sought:
-    """The gist of each line that was heard: `45 morning, 47 kite costs yes six`."""
+def lines_with(phrases: Sequence[str], tell: Tell, read: Read) -> Sought:
+    """What is told of each line that was heard: `45 -, 47 kite yes six`; what they come to is read of their gists."""
 
     def read_gists(told: str) -> str:
         return read("\n".join(f"[{line.start:.1f}-{line.end:.1f}] {gist(line)}" for line in lines_of(told)))
 
-    return Sought(tuple(phrases), gist, read_gists)
+    return Sought(tuple(phrases), tell, read_gists)
 
 
 def short(told: str) -> str:
