@@ -129,9 +129,9 @@ def test_notes_of_turns_that_have_gone_are_followed() -> None:
 def test_each_frame_is_told_before_what_they_come_to() -> None:
     told = "\n".join(["[0.0] park; ; ; ", "[10.0] park; CAFE; ; ", "[20.0] park; CAFE; ; ", "[30.0] beach; ; ; "])
     note = scenes(["CAFE"], run_of("CAFE", 1)).note(told)
-    assert note == "CAFE yes: 0 park, 10 park CAFE yes, 20 park CAFE yes, 30 beach | CAFE 10.0-30.0"
+    assert note == "for CAFE yes: 0 park, 10 park CAFE yes, 20 park CAFE yes, 30 beach | CAFE 10.0-30.0"
     note = scenes(["BANK", "beach"], run_of("BANK", 1)).note(told)
-    assert note == "BANK yes beach yes: 0 park, 10 park CAFE, 20 park CAFE, 30 beach yes | none: BANK"
+    assert note == "for BANK yes beach yes: 0 park, 10 park CAFE, 20 park CAFE, 30 beach yes | none: BANK"
     assert found_in("0 park | CAFE 10.0") == "CAFE 10.0"
     assert found_in("none: CAFE") == "none: CAFE"
 
@@ -143,19 +143,19 @@ def test_a_closer_look_tells_in_which_frames_something_happens() -> None:
     told = f"[30.0] park{waves}\n[30.5] park{stands}\n[31.0] beach{waves}\n[31.5] ; ; ; "
     sought = doing("waves", run_of("CAFE", 1))
     each = "30 red waves yes blue holds kite, 30.5 red blue holds kite, 31 red waves yes blue holds kite, 31.5 nobody"
-    assert sought.note(told) == f"waves yes: {each} | none: CAFE"
+    assert sought.note(told) == f"for waves yes: {each} | none: CAFE"
     of_red = doing("waves", run_of("CAFE", 1), "red")
-    assert of_red.note(told) == "waves yes: 30 red waves yes, 30.5 red, 31 red waves yes, 31.5 - | none: CAFE"
+    assert of_red.note(told) == "for waves yes: 30 red waves yes, 30.5 red, 31 red waves yes, 31.5 - | none: CAFE"
     assert sought.at("park").read(told) == sought.read("\n".join(told.split("\n")[:2]))
 
 
 def test_of_each_line_that_was_heard_it_is_told_whether_it_was_looked_for() -> None:
     told = "[91.7-93.0] i want the kite\n[95.0-97.0] the kite costs six coins"
     sought = lines_with(["kite"], said_of("costs"), lambda told: told.rpartition("] ")[2])
-    assert sought.note(told) == "kite yes: 91 -, 95 kite yes six | kite costs six"
-    assert sought.note("") == "kite yes: - | "
+    assert sought.note(told) == "for kite yes: 91 -, 95 kite yes six | kite costs six"
+    assert sought.note("") == "for kite yes: - | "
     of_six = lines_with(["six"], said_of("costs", last_first=True), sought.read)
-    assert of_six.note(told) == "six yes: 91 -, 95 six yes kite | kite costs six"
+    assert of_six.note(told) == "for six yes: 91 -, 95 six yes kite | kite costs six"
 
 
 def test_a_scan_goes_on_where_it_ended_and_ends_with_the_film() -> None:

@@ -1,7 +1,7 @@
 """What is noted of a percept while toytown is explored.
 
 First what is looked for, each followed by a mark, then each frame or line by itself, in which the same words are
-followed by the mark, then what all come to: `CAFE yes: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0`. Whoever learns
+followed by the mark, then what all come to: `for CAFE yes: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0`. Who learns
 to write the list learns to see and to listen. To mark in it what is looked for takes no more than to go on as before
 where the same word stood: the first thing that a small decoder learns. Two words would be many times harder to tell
 from others that share the last, so the list tells only of whom, or of what, the question asks, and one word is marked.
@@ -39,10 +39,10 @@ class Sought:
     read: Read
 
     def note(self, told: str) -> str:
-        """The note of a percept in words."""
+        """The note of a percept in words. What is sought does not begin it: it would be other tokens there."""
         each = ", ".join(f"{moment(line)} {self.tell(line) or '-'}" for line in lines_of(told))
         sought = " ".join(f"{phrase} {YES}" for phrase in self.phrases)
-        return f"{sought}: {self._marked(each) or '-'}{SEEN}{short(self.read(told))}"
+        return f"for {sought}: {self._marked(each) or '-'}{SEEN}{short(self.read(told))}"
 
     def _marked(self, text: str) -> str:
         return re.sub(rf"\b({'|'.join(map(re.escape, self.phrases))})\b", rf"\1 {YES}", text)
