@@ -70,12 +70,14 @@ class Window:
 def window(scene: Scene, number: int, start: float, end: float) -> Window:
     """A window of a film, in seconds. Raises ToolError where there is none."""
     film, start_ms, end_ms = scene.film(number), round(1000 * start), round(1000 * end)
-    if 0 <= start_ms < film.duration_ms and film.duration_ms + ROUNDED_MS < end_ms:
+    if film.duration_ms <= start_ms:
+        raise ToolError(f"The film ends at {moment(film.duration_ms)}: there is no more of it. Go back, or answer.")
+    if start_ms >= 0 and film.duration_ms + ROUNDED_MS < end_ms:
         raise ToolError(
             f'The film ends at {moment(film.duration_ms)}: ask for "start":{moment(start_ms)},'
             f'"end":{moment(film.duration_ms)}.'
         )
-    if not 0 <= start_ms <= end_ms <= film.duration_ms + ROUNDED_MS or start_ms >= film.duration_ms:
+    if not 0 <= start_ms <= end_ms:
         raise ToolError(
             f"start and end are seconds with 0 <= start <= end <= {moment(film.duration_ms)}, "
             f"not {start:g} and {end:g}."

@@ -1,9 +1,11 @@
 """Lessons of the policy `active_perception` on toytown: what an oracle did that explored films by itself."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +38,14 @@ from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import Trace
 
 ROLE = "looker"
+PERCEIVED = re.compile("Seen|Heard")
+"""How results begin that are no refusals."""
 PASSES = 0.3
 """How often who comes to the film's end asks for a window that goes past it."""
+GOES_ON = 0.2
+"""How often who has come there asks for the window behind it."""
+REPEATS = 0.3
+"""How often who was refused asks for the same again."""
 POLICY = "active_perception"
 
 
@@ -75,6 +83,11 @@ class Looker:
             return reply(right_turn(request.messages, self.film))
         seen = Explored.of(request.messages)
         step, note = next_step(seen, self.film)
+        last = seen.done[-1] if seen.done else None
+        if last and last.action and not PERCEIVED.match(last.result) and self.rng.random() < REPEATS:
+            return reply(said(_again(last.action), note))
+        if last and last.action and last.action.get("end") == seen.seconds and self.rng.random() < GOES_ON:
+            return reply(said(_behind_the_end(last.action), note))
         if step.arguments.get("end") == seen.seconds and self.rng.random() < PASSES:
             return reply(said(_past_the_end(step), note))
         if self.rng.random() >= self.errs:
@@ -93,8 +106,7 @@ class Looker:
             return _look(start, min(start + 20.0, seen.seconds), 3)
         last = seen.done[-1].action
         if kind == 3 and last is not None and last["tool"] != "answer":
-            arguments = {name: value for name, value in last.items() if name != "tool"}
-            return Step(last["tool"], arguments, step.read, step.thought)
+            return _again(last)
         content = seen.options[int(self.rng.integers(len(seen.options)))] if seen.options else UNANSWERABLE
         return Step("answer", {"content": content, "evidence_times": []}, step.read, "Answer.", SURE / 2)
 
@@ -107,6 +119,18 @@ def _past_the_end(step: Step) -> Step:
     start = step.arguments["start"]
     arguments = step.arguments | {"end": start + LISTEN + (OVERLAP if step.tool == "listen" else 0.0)}
     return Step(step.tool, arguments, step.read, step.thought)
+
+
+def _again(action: dict[str, Any]) -> Step:
+    """What was said before."""
+    arguments = {name: value for name, value in action.items() if name != "tool"}
+    return Step(action["tool"], arguments, lambda told: OFF, f"{action['tool'].capitalize()}.")
+
+
+def _behind_the_end(action: dict[str, Any]) -> Step:
+    """The window behind the last one: there is none."""
+    start = float(action["end"])
+    return _again(action | {"start": start, "end": start + LISTEN})
 
 
 def _look(start: float, end: float, frames: int) -> Step:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from loupe.training.toytown_lessons.looking_notes import (
@@ -257,7 +258,8 @@ def longest_person(names: Names, seen: Explored) -> Plan:
 
 def _longest(seen: Explored, told: Callable[[Sequence[str], Read], Sought], pattern: str) -> Plan:
     total: Counter[str] = Counter()
-    for step in scans(seen, told(seen.options, counts(total, seen.options, pattern))):
+    sought = replace(told(seen.options, counts(total, seen.options, pattern)), counted=total)
+    for step in scans(seen, sought):
         note = yield step
         total.update({name: int(count) - total[name] for name, count in re.findall(r"(\w+) (\d+)", note)})
     yield answer(max(seen.options, key=lambda option: total[option]), [])
@@ -336,8 +338,7 @@ def hat_of_number(names: Names, seen: Explored) -> Plan:
 
 
 def place_when_said(names: Names, seen: Explored) -> Plan:
-    brand = names["brand"].lower()
-    note = yield from until_found(hearings(seen, lines_with([brand], brands, matched(rf"{brand}\b", brand))))
+    note = yield from until_found(hearings(seen, _naming(names["brand"])))
     yield from _shown_at(note, seen, 0)
 
 
@@ -374,17 +375,20 @@ def said_unseen(names: Names, seen: Explored) -> Plan:
 
 
 def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
-    sought = lines_with([option.lower() for option in seen.options], brands, spoken(seen.options))
+    sought = lines_with(seen.options, brands, spoken(seen.options))
     notes = yield from all_of(hearings(seen, sought))
     return {name: start for note in reversed(notes) for name, start in _firsts_in(note).items()}
 
 
 def when_said(names: Names, seen: Explored) -> Plan:
-    brand = names["brand"]
-    sought = lines_with([brand.lower()], brands, where(rf"(?i)\b{brand}\b", brand, 0.0))
-    notes = yield from all_of(hearings(seen, sought))
+    notes = yield from all_of(hearings(seen, _naming(names["brand"])))
     spans = sorted({span for note in notes if not is_none(note) for span in spans_in(note)})
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
+
+
+def _naming(brand: str) -> Sought:
+    """Notes when lines name a brand: `CAFE 45.0-47.0, 70.0-71.3`."""
+    return lines_with([brand], brands, where(rf"(?i)\b{brand}\b", brand, 0.0))
 
 
 PLANS: dict[str, Callable[[Names, Explored], Plan]] = {

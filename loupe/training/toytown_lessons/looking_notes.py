@@ -37,15 +37,27 @@ class Sought:
     phrases: tuple[str, ...]
     tell: Tell
     read: Read
+    counted: Counter[str] | None = None
+    """How often each was met before, where the mark of each is which it is: `park yes 3`."""
 
     def note(self, told: str) -> str:
         """The note of a percept in words. What is sought does not begin it: it would be other tokens there."""
         each = ", ".join(f"{moment(line)} {self.tell(line) or '-'}" for line in lines_of(told))
-        sought = " ".join(f"{phrase} {YES}" for phrase in self.phrases)
+        sought = " ".join(self._mark(phrase, self.counted) for phrase in self.phrases)
         return f"for {sought}: {self._marked(each) or '-'}{SEEN}{short(self.read(told))}"
 
     def _marked(self, text: str) -> str:
-        return re.sub(rf"\b({'|'.join(map(re.escape, self.phrases))})\b", rf"\1 {YES}", text)
+        counted = Counter(self.counted)
+
+        def mark(match: re.Match[str]) -> str:
+            counted[match[0]] += 1
+            return self._mark(match[0], None if self.counted is None else counted)
+
+        return re.sub(rf"\b({'|'.join(map(re.escape, self.phrases))})\b", mark, text)
+
+    @staticmethod
+    def _mark(phrase: str, counted: Counter[str] | None) -> str:
+        return f"{phrase} {YES}" if counted is None else f"{phrase} {YES} {counted[phrase]}"
 
     def at(self, place: str) -> "Sought":
         """The same, of which the frames of a place alone count."""
@@ -136,8 +148,8 @@ def said_of(kind: str, *, last_first: bool = False) -> Tell:
 
 
 def brands(line: Line) -> str:
-    """Those that a line names."""
-    return " ".join(word for word in line.text.split() if word.upper() in BRANDS)
+    """Those that a line names, as signs write them."""
+    return " ".join(word.upper() for word in line.text.split() if word.upper() in BRANDS)
 
 
 def scenes(names: Sequence[str], read: Read) -> Sought:
