@@ -10,7 +10,7 @@ from others that share the last, so the list tells only of whom, or of what, the
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loupe.benchmarks.toytown.speech import BRANDS, NUMBERS
 from loupe.benchmarks.toytown.world import COLOURS, PLACES, THINGS
@@ -65,7 +65,7 @@ class Sought:
         def read(told: str) -> str:
             return self.read("\n".join(line for line in told.split("\n") if f"] {place};" in line))
 
-        return Sought(self.phrases, self.tell, read)
+        return replace(self, read=read)
 
 
 def found_in(note: str) -> str:
