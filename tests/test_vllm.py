@@ -203,8 +203,8 @@ async def test_vllm_captions_the_frames_of_chunks() -> None:
     assert "1 of 5 frames" in back[1].failures[0].message
     captions = [row.caption for index in (0, 1) for row in back[index].captions]
     assert len(captions) == 12
-    assert back[0].usage.images == 8
-    assert back[0].usage.completion_tokens > 8 * 20
+    assert back[0].usage["captioner"].images == 8
+    assert back[0].usage["captioner"].completion_tokens > 8 * 20
 
     engine = LocalEngine(str(ROOT / CAPTIONER), threads=1)
     requests = [caption_request(jpeg, load("tiny", "caption"), max_tokens=120) for jpeg in jpegs]
