@@ -57,7 +57,7 @@ study: $(READY)
 	$(PY) infra/local_cluster.py run -- $(PY) jobs/study.py --config $(CONFIG) $(STUDY)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not vllm and not ray and not browser' --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not vllm and not ray and not browser' --numprocesses 3 --dist worksteal
 	$(PY) -m pytest -m ray
 
 # The pages in a browser that is installed: Chromium or Chrome.
