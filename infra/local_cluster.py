@@ -11,6 +11,7 @@ cluster are kept in .ray/ and only they are signalled.
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".ray" / "cluster.json"
 START_SECONDS = 120
 STOP_SECONDS = 12
+PORTS = range(20_000, 30_000)
+"""Above those of Ray's workers, below those that systems give away (on Linux from 32,768 on)."""
 STARTED = "Ray runtime started"
 """What `ray start` says last; the job server answers earlier, even where the node then fails to start."""
 LOGICAL_CPUS = max(4, os.cpu_count() or 1)
@@ -113,10 +116,12 @@ def send(pids: list[int], sign: signal.Signals) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, and that no process is given that asks for any: Ray's do, while they start."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager
