@@ -12,6 +12,7 @@ import tyro
 from loupe import config as configs
 from loupe.config import ConfigError, Serving
 from ray import serve
+from ray._private import ray_constants
 
 from serving.app import DEMO, application
 
@@ -39,12 +40,19 @@ def main() -> None:
     except ConfigError as error:
         print(f"serving: {error}", file=sys.stderr)
         sys.exit(2)
+    keep_ray_on_loopback()
     serve.start(http_options={"host": config.serving.host, "port": config.serving.port})
     serve.run(app)
     print(f"{', '.join(models_at(config.serving))} at {config.serving.url}", flush=True)
     if not arguments.detach:
         wait_for_ctrl_c()
         serve.shutdown()
+
+
+def keep_ray_on_loopback() -> None:
+    """Find a cluster by the loopback address that it listens on, and start one, where there is none, on that alone."""
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # for the processes of a cluster that is started,
+    ray_constants.ENABLE_RAY_CLUSTER = False  # and for this one, which read it when it imported Ray
 
 
 def models_at(serving: Serving) -> list[str]:
