@@ -1,6 +1,8 @@
 """A question about some frames: the request for its answer, and what comes back."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 from loupe.engines.parsing import read_output
 from loupe.engines.protocol import ChatRequest, Reply
@@ -27,9 +29,18 @@ def ask_request(
     content.append(Text(text=prompt.fill(question=question)))
     return ChatRequest(
         messages=(Message(role="user", content=tuple(content)),),
-        schema=FrameAnswer.json_schema(),
+        schema=answer_schema(),
         max_tokens=max_tokens,
     )
+
+
+@lru_cache
+def answer_schema(contents: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The JSON schema of what comes back. `contents` is all that it may say; empty: anything."""
+    schema = FrameAnswer.json_schema()
+    if not contents:
+        return schema
+    return schema | {"properties": schema["properties"] | {"answer": {"type": "string", "enum": list(contents)}}}
 
 
 def parse_answer(reply: Reply) -> FrameAnswer:

@@ -30,6 +30,13 @@ def normalize(question: Question, said: str) -> str:
     return text
 
 
+def contents(question: Question, *, texts: bool) -> tuple[str, ...]:
+    """All that an answer to a choice may say, for a schema: with `texts` the options' own too. Empty: anything."""
+    if question.answer_type != "choice":
+        return ()
+    return tuple(dict.fromkeys((*LETTERS[: len(question.options)], *(question.options if texts else ()), UNANSWERABLE)))
+
+
 def _letter(options: tuple[str, ...], text: str) -> str:
     """The letter of an option, named by its letter, its text, or both."""
     texts = [_bare(option) for option in options]

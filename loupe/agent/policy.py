@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from loupe.agent.critic import Review
+from loupe.agent.normalizing import contents
 from loupe.agent.rules import Rule, not_twice_in_a_row
 from loupe.agent.scene import Limits, Scene
 from loupe.agent.tool import Tool, Turn, parse_turn, turn_schema
 from loupe.agent.tool import tool as as_tool
 from loupe.agent.tools.answer import answer
 from loupe.agent.view import settings_of
-from loupe.asking import parse_answer
+from loupe.asking import answer_schema, parse_answer
 from loupe.config import Answer, Role, Shown
 from loupe.engines.protocol import ChatRequest, Reply
 from schemas.messages import Message
-from schemas.outputs import FrameAnswer
 
 Tools = tuple[Tool, ...]
 ANSWER = as_tool(answer)
@@ -101,7 +101,12 @@ def turns_by_length(settings: Answer, duration_ms: int) -> int:
 
 
 def _turn_request(scene: Scene, messages: tuple[Message, ...], tools: Tools) -> ChatRequest:
-    return ChatRequest(messages, schema=turn_schema(tools, scene.several), max_tokens=scene.settings.turn_tokens)
+    schema = turn_schema(tools, scene.several, _contents(scene))
+    return ChatRequest(messages, schema=schema, max_tokens=scene.settings.turn_tokens)
+
+
+def _contents(scene: Scene) -> tuple[str, ...]:
+    return contents(scene.question, texts=scene.settings.options_by == "letter_or_text")
 
 
 def _steps(scene: Scene, number: int, left: int) -> str:
@@ -120,7 +125,8 @@ COUNTED_TURNS = replace(TURNS, steps=_steps_counted)
 
 
 def _answer_request(scene: Scene, messages: tuple[Message, ...], tools: Tools) -> ChatRequest:
-    return ChatRequest(messages, schema=FrameAnswer.json_schema(), max_tokens=scene.settings.ask_tokens)
+    schema = answer_schema(_contents(scene))
+    return ChatRequest(messages, schema=schema, max_tokens=scene.settings.ask_tokens)
 
 
 def _parse_answer(reply: Reply, tools: Tools, several_films: bool) -> Turn:

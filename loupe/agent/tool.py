@@ -121,9 +121,14 @@ def _action_model(tool: Tool, several_films: bool) -> Any:
 
 
 @lru_cache
-def turn_schema(tools: tuple[Tool, ...], several_films: bool = False) -> dict[str, Any]:
-    """The JSON schema of such a turn, in what every engine's strict mode takes: all fields required, `anyOf` alone."""
+def turn_schema(tools: tuple[Tool, ...], several_films: bool = False, contents: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The JSON schema of such a turn, in what every engine's strict mode takes: all fields required, `anyOf` alone.
+
+    `contents` is all that the tool `answer` may say; empty: anything.
+    """
     schema: dict[str, Any] = _plain(turn_model(tools, several_films).model_json_schema())
+    if contents and "answer" in schema["$defs"]:
+        schema["$defs"]["answer"]["properties"]["content"] = {"type": "string", "enum": list(contents)}
     return schema | {"title": "Turn"}
 
 

@@ -151,6 +151,9 @@ class Answer(Section):
     """Tokens that a VLM may write about the frames that it is asked about."""
     verdict_tokens: int = Field(default=512, ge=16)
     """Tokens that the critic may write, for its doubt and for its verdict."""
+    options_by: Literal["letter", "letter_or_text"] = "letter"
+    """How an option may be named, where the engine holds replies to a schema. letter: one schema serves all questions
+    with as many options; letter_or_text: each question has its own, and a small model may copy the words."""
     temperature: float = Field(default=0.0, ge=0)
     """Temperature of the turns: above 0 where several rollouts of a question are to differ."""
     logprobs: bool = False

@@ -21,14 +21,18 @@ COMPACT: dict[str, Any] = {"any_whitespace": False, "separators": (",", ":")}
 """JSON as pydantic writes it. xgrammar's own way without whitespace still has a space after each comma and colon."""
 
 
+CACHE_BYTES = 256 << 20
+"""Of compiled schemas."""
+
+
 class Grammars:
-    """The schemas that a model's replies are held to; each is compiled once."""
+    """The schemas that a model's replies are held to; each is compiled once, and the newest are kept."""
 
     def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
         info = xgrammar.TokenizerInfo.from_huggingface(
             checkpoint.tokenizer, vocab_size=checkpoint.vocabulary, stop_token_ids=list(checkpoint.stop_ids)
         )
-        self._compiler = xgrammar.GrammarCompiler(info, max_threads=threads)
+        self._compiler = xgrammar.GrammarCompiler(info, max_threads=threads, cache_limit_bytes=CACHE_BYTES)
 
     def matcher(self, schema: dict[str, Any]) -> xgrammar.GrammarMatcher:
         """A fresh start of a schema, as JSON without whitespace. Raises RequestError for one that does not compile."""
