@@ -10,12 +10,14 @@ import xgrammar
 from pydantic import Field
 
 from loupe.agent.loop import rollout
+from loupe.agent.normalizing import normalize
 from loupe.agent.policies import POLICIES
 from loupe.agent.scene import Scene
 from loupe.agent.tool import Observation, ToolError, parse_turn, tool, turn_schema
 from loupe.engines.protocol import ChatRequest, ParseError, Reply
 from loupe.engines.scripted import digest
 from schemas.messages import Message, Usage
+from schemas.questions import UNANSWERABLE
 from tests.agent_scene import Cast, answer, cues, question, small_library, turn
 
 
@@ -66,6 +68,33 @@ def test_what_the_schema_allows_is_read() -> None:
         request = ChatRequest((Message(role="user", content="?"),), schema=turn_schema(tools))
         said = parse_turn(Reply(digest(request), Usage(), "stop"), tools)
         assert said.tool == tools[0]
+
+
+@pytest.mark.parametrize(
+    ("options_by", "said"),
+    [("letter", ["A", "B", UNANSWERABLE]), ("letter_or_text", ["A", "B", "a cat", "a dog", UNANSWERABLE])],
+)
+@pytest.mark.parametrize("policy", ["retrieval_critic", "passive"])
+async def test_the_answer_to_a_choice_is_one_of_its_options(
+    policy: str, options_by: str, said: list[str], tmp_path: Path
+) -> None:
+    script = [cues(), answer("A")] if policy == "retrieval_critic" else ['{"reasoning": "", "answer": "A"}']
+    cast = Cast(small_library(tmp_path), reasoner=script, vlm=script, options_by=options_by)
+    await cast.play(question(), policy)
+    schema = (cast.engines["reasoner"].requests or cast.engines["vlm"].requests)[-1].schema
+    assert schema is not None
+    held = schema["$defs"]["answer"]["properties"]["content"] if "$defs" in schema else schema["properties"]["answer"]
+    assert held == {"type": "string", "enum": said}
+    assert {normalize(question(), content) for content in said} == {"A", "B", UNANSWERABLE}
+    xgrammar.Grammar.from_json_schema(json.dumps(schema), any_whitespace=False)
+
+
+async def test_an_answer_in_words_is_not_held_to_any(tmp_path: Path) -> None:
+    cast = Cast(small_library(tmp_path), reasoner=[cues(), answer("a cat")])
+    await cast.play(question(options=(), answer="a cat"))
+    schema = cast.engines["reasoner"].requests[-1].schema
+    assert schema is not None
+    assert "enum" not in schema["$defs"]["answer"]["properties"]["content"]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
