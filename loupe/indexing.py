@@ -51,6 +51,7 @@ class Film:
     video_id: str
     uri: str
     etag: str
+    """Of the film and of its sidecars (storage.joined_etag)."""
     size: int
     sidecars: tuple[str, ...] = ()
     trusted: bool = False

@@ -48,7 +48,7 @@ def list_films(library: str) -> list[Film]:
     films = []
     for entry in videos:
         beside = sidecars[_stem(entry.path)]
-        etag = "+".join([entry.etag, *(sidecar.etag for sidecar in beside)])
+        etag = storage.joined_etag(entry, beside)
         films.append(Film(entry.path, entry.uri, etag, entry.size, tuple(sidecar.uri for sidecar in beside)))
     return films
 

@@ -15,7 +15,7 @@ import stat as modes
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -96,6 +96,16 @@ class Entry:
     etag: str
     modified: float
     """Seconds since 1970."""
+
+
+def joined_etag(file: Entry, beside: Iterable[Entry]) -> str:
+    """One etag of a file and of those beside it, which changes with any of them; no etag has a space (RFC 9110)."""
+    return " ".join([file.etag, *(entry.etag for entry in beside)])
+
+
+def own_etag(joined: str) -> str:
+    """The file's own, of a joined one."""
+    return joined.partition(" ")[0]
 
 
 # --- Locations

@@ -35,7 +35,7 @@ def videos(dimensions: int) -> pa.Schema:
         [
             key("video_id", pa.string()),  # path below the library's root
             pa.field("uri", pa.string()),
-            pa.field("etag", pa.string()),
+            pa.field("etag", pa.string()),  # of the film, a space, those of its sidecars
             pa.field("size", pa.int64()),
             pa.field("status", pa.string()),  # indexing | replacing | complete
             pa.field("duration_ms", pa.int64()),

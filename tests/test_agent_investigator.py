@@ -1,9 +1,12 @@
 """The policy with all tools: it searches where there is an index, looks and listens anywhere, and is doubted."""
 
+from pathlib import Path
+
 import pytest
 
 from loupe import storage
 from loupe.library import Library
+from tests import index_scene
 from tests.agent_scene import (
     Cast,
     answer,
@@ -18,6 +21,8 @@ from tests.agent_scene import (
     verdict,
     vlm,
 )
+from tests.in_process import index
+from tests.index_run import config
 from tests.index_scene import bars, film
 
 ALWAYS = {"critic_settings": {"mode": "always"}}
@@ -49,6 +54,23 @@ async def test_it_jumps_by_the_index_and_looks_at_the_film_itself(library: Libra
     assert "search_captions(query" in first
     assert "9.0 seconds long, 10 frames a second" in first
     assert "A cat and a dog meet" in first
+    assert [bars(jpeg) for jpeg in pictures_of(cast.engines["vlm"].requests[-1])] == [29, 30, 31]
+
+
+@pytest.fixture
+def indexed(tmp_path: Path) -> Library:
+    """What the index job makes of a film with subtitles beside it, street.mp4, and of others."""
+    database = str(tmp_path / "database")
+    index(config(str(index_scene.small_library(tmp_path / "films")), database))
+    library = Library.open_if_there(database)
+    assert library
+    return library
+
+
+async def test_it_looks_at_a_film_that_was_indexed_with_the_subtitles_beside_it(indexed: Library) -> None:
+    cast = Cast(indexed, vlm=[look(2.9, 3.1, 3, observation="bars"), answer("A", [3])])
+    trace = await cast.play(question(video="street.mp4"), "investigator")
+    assert [(one.tool, one.is_error) for one in trace.turns] == [("look", False), ("answer", False)]
     assert [bars(jpeg) for jpeg in pictures_of(cast.engines["vlm"].requests[-1])] == [29, 30, 31]
 
 

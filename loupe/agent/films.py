@@ -16,7 +16,7 @@ from loupe.config import CaptionField, Index, digest
 from loupe.library import Library, StoredFrame
 from loupe.library.tables import Row
 from loupe.media import MediaError, encode_jpeg, sample_frames
-from loupe.storage import StorageError, join, open_seekable
+from loupe.storage import StorageError, join, open_seekable, own_etag
 from loupe.summarizing import LOGS
 from loupe.timeline import grid, linspace_ms
 from schemas.outputs import FrameCaption
@@ -204,7 +204,7 @@ def _file(row: Row) -> FilmFile | None:
         return None
     return FilmFile(
         uri=row["uri"],
-        etag=row["etag"] or "",
+        etag=own_etag(row["etag"] or ""),
         size=row["size"],
         width=row["width"] or 0,
         height=row["height"] or 0,
