@@ -27,11 +27,12 @@ FILM_SECONDS = 2.8
 """Of a core, to draw and encode a minute of film."""
 INDEX_SECONDS = 3.5
 """To index a minute of film with the tiny model on two cores."""
-TURN_SECONDS = 0.2
-"""Of a core, a turn of the tiny model with its look or search."""
+TURN_SECONDS = {"active_perception": 0.9}
+"""Of a core, a turn of the tiny model with its look or search; of others DEFAULT_TURN_SECONDS."""
+DEFAULT_TURN_SECONDS = 0.2
 START_SECONDS = 15.0
 """Of a core, until a job's model is open."""
-EXPECTED_TURNS = {"passive": 1.0, "retrieval_critic": 7.0}
+EXPECTED_TURNS = {"passive": 1.0, "retrieval_critic": 5.0, "investigator": 5.0}
 """Of a question; others take DEFAULT_TURNS, where they may."""
 DEFAULT_TURNS = 8.0
 
@@ -69,7 +70,8 @@ def cost_of(setting: Setting, config: Config, asked: int, left: int) -> Cost:
     tokens = [told[f"{name}_tokens_at_most"] for name in ("prompt", "completion")]
     allowed = find_policy(setting.policy).allowance(config.answer, 0, round(60_000 * setting.minutes))
     turns = min(allowed, EXPECTED_TURNS.get(setting.policy, DEFAULT_TURNS))
-    return Cost(setting, asked, left, sum(n for n in tokens if isinstance(n, int)), left * TURN_SECONDS * turns)
+    seconds = left * turns * TURN_SECONDS.get(setting.policy, DEFAULT_TURN_SECONDS)
+    return Cost(setting, asked, left, sum(n for n in tokens if isinstance(n, int)), seconds)
 
 
 def costs_of(places: Places, size: Size, points: Sequence[Point], configs: Mapping[Setting, Config]) -> list[Cost]:
