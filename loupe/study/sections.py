@@ -216,8 +216,8 @@ def _entropy(story: Story) -> Section:
 
 def _every(last: int) -> tuple[float, ...]:
     """Turns from 1 to the last, some of them where they are many."""
-    step = 1 + last // 12
-    return (*range(1, max(last, 2), step), float(max(last, 2)))
+    step, end = 1 + last // 12, max(last, 2)
+    return (*(turn for turn in range(1, end, step) if end - turn >= step), float(end))
 
 
 def _amortization(story: Story) -> Section:
