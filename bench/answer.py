@@ -38,6 +38,7 @@ from schemas.questions import Question
 from tests.agent_scene import Filmed, answer, ask, cues, doubt, make_library, search, text_of, verdict, vlm
 from tests.answer_scene import config_tree
 
+CORES = len(os.sched_getaffinity(0))
 LATENCY_S = 0.05
 QUESTIONS = 1000
 FILMS = 10
@@ -126,12 +127,12 @@ class Actor:
 
 def answer_all(folder: str, in_flight: int, questions: Sequence[Question]) -> Measured:
     """Answer questions in fresh actors, a core each, so many at a time in all of them together."""
-    cores = len(os.sched_getaffinity(0))
+    number = min(CORES, in_flight)
     spawn = multiprocessing.get_context("spawn")
-    with spawn.Manager() as manager, ProcessPoolExecutor(cores, spawn) as actors:
-        actor = Actor(folder, manager.Barrier(cores))
-        shares = [list(questions[number::cores]) for number in range(cores)]
-        done = [actors.submit(actor.answer, in_flight // cores, share) for share in shares]
+    with spawn.Manager() as manager, ProcessPoolExecutor(number, spawn) as actors:
+        actor = Actor(folder, manager.Barrier(number))
+        shares = [(len(range(n, in_flight, number)), list(questions[n::number])) for n in range(number)]
+        done = [actors.submit(actor.answer, *share) for share in shares]
         took = [one.result() for one in done]
     return Measured(
         sum(one.turns for one in took),
@@ -167,11 +168,10 @@ def main() -> None:
 
 
 def report(in_flight: int, took: Measured) -> None:
-    cores = len(os.sched_getaffinity(0))
-    latency, cpu = took.calls * LATENCY_S / in_flight, took.cpu_seconds / cores
+    latency, cpu = took.calls * LATENCY_S / in_flight, took.cpu_seconds / CORES
     done = f"{QUESTIONS} questions, {took.turns} turns, {took.calls} calls in {took.seconds:.1f} s"
     print(f"{in_flight} in flight: {done}")
-    print(f"  bounds: latency {latency:.1f} s, CPU {cpu:.1f} s ({took.cpu_seconds:.1f} s on {cores} cores)")
+    print(f"  bounds: latency {latency:.1f} s, CPU {cpu:.1f} s ({took.cpu_seconds:.1f} s on {CORES} cores)")
     print(f"  wall time over the ideal: {took.seconds / max(latency, cpu):.2f} (at most 1.3)")
     print(f"  wall time over latency alone: {took.seconds / latency:.2f}, over CPU alone: {took.seconds / cpu:.2f}")
     print(f"  CPU a turn: {1000 * took.cpu_seconds / took.turns:.1f} ms (at most 10)")

@@ -1,11 +1,11 @@
 """A question about some frames: the request for its answer, and what comes back."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from loupe.engines.parsing import read_output
 from loupe.engines.protocol import ChatRequest, Reply
+from loupe.engines.schemas import with_enum
 from loupe.prompts import Prompt
 from schemas.messages import Image, Message, Part, Text
 from schemas.outputs import FrameAnswer
@@ -34,13 +34,10 @@ def ask_request(
     )
 
 
-@lru_cache
 def answer_schema(contents: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The JSON schema of what comes back. `contents` is all that it may say; empty: anything."""
+    """The JSON schema of what comes back, to be read only. `contents` is all that it may say; empty: anything."""
     schema = FrameAnswer.json_schema()
-    if not contents:
-        return schema
-    return schema | {"properties": schema["properties"] | {"answer": {"type": "string", "enum": list(contents)}}}
+    return with_enum(schema, "answer", contents) if contents else schema
 
 
 def parse_answer(reply: Reply) -> FrameAnswer:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from loupe.engines.protocol import ParseError, Reply
+from loupe.engines.schemas import with_enum
 from schemas.traces import Evidence, MediaRef, SoundRef
 
 FILM = "film"
@@ -120,15 +121,21 @@ def _action_model(tool: Tool, several_films: bool) -> Any:
     return create_model(tool.name, __base__=Strict, **fields)
 
 
-@lru_cache
 def turn_schema(tools: tuple[Tool, ...], several_films: bool = False, contents: tuple[str, ...] = ()) -> dict[str, Any]:
     """The JSON schema of such a turn, in what every engine's strict mode takes: all fields required, `anyOf` alone.
 
-    `contents` is all that the tool `answer` may say; empty: anything.
+    `contents` is all that the tool `answer` may say; empty: anything. What comes back is to be read only.
     """
+    schema = _turn_schema(tools, several_films)
+    said = schema["$defs"].get("answer")
+    if not contents or said is None:
+        return schema
+    return schema | {"$defs": schema["$defs"] | {"answer": with_enum(said, "content", contents)}}
+
+
+@lru_cache
+def _turn_schema(tools: tuple[Tool, ...], several_films: bool) -> dict[str, Any]:
     schema: dict[str, Any] = _plain(turn_model(tools, several_films).model_json_schema())
-    if contents and "answer" in schema["$defs"]:
-        schema["$defs"]["answer"]["properties"]["content"] = {"type": "string", "enum": list(contents)}
     return schema | {"title": "Turn"}
 
 
