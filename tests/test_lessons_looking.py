@@ -15,22 +15,23 @@ from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.benchmarks.toytown.writing import write_film
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_lessons.looking import ROLE, looker_config, of_film, right_turn, rollouts
-from loupe.training.toytown_lessons.looking_kinds import PLANS
-from loupe.training.toytown_lessons.looking_notes import (
-    brands,
+from loupe.training.toytown_lessons.looking_findings import (
+    Runs,
+    beside,
+    counted,
     counts,
-    doing,
-    found_in,
-    lines_with,
+    firsts,
+    ranked,
     run_of,
-    said_of,
-    scenes,
     sign_and_place,
 )
-from loupe.training.toytown_lessons.looking_plans import FRAMES, scans
+from loupe.training.toytown_lessons.looking_kinds import PLANS
+from loupe.training.toytown_lessons.looking_marks import Lasting
+from loupe.training.toytown_lessons.looking_notes import brands, doing, found_in, lines_with, said_of, scenes
+from loupe.training.toytown_lessons.looking_plans import FRAMES, closer, scans
 from loupe.training.toytown_lessons.looking_prompts import Explored, percept_of
 from loupe.training.toytown_lessons.oracle_prompts import OFF
-from loupe.training.toytown_lessons.oracle_steps import where
+from loupe.training.toytown_lessons.oracle_steps import firsts_in, where
 from loupe.training.toytown_lessons.rolled import Rolled, real
 from loupe.training.toytown_lessons.tables import Lesson
 from loupe.training.toytown_tasks import HELD_OUT
@@ -165,15 +166,67 @@ def test_of_each_line_that_was_heard_it_is_told_whether_it_was_looked_for() -> N
 
 def test_what_is_counted_is_counted_on() -> None:
     told = "[10.0] park; ; ; \n[20.0] beach; ; ; \n[30.0] park; ; ; "
-    sought = replace(scenes(["park", "beach"], counts(met := Counter(park=2), ["park", "beach"], "^{}")), counted=met)
+    met = Counter(park=2)
+    sought = counted(scenes(["park", "beach"], counts(met, ["park", "beach"], "^{}")), met)
     each = "10 park yes 3, 20 beach yes 1, 30 park yes 4"
     assert sought.note(told) == f"for park yes 2 beach yes 0: {each} | park 4 beach 1"
 
 
+def test_what_was_met_first_is_carried_on_in_order() -> None:
+    names = ["park", "beach", "street", "forest"]
+    met = {"street": 0.0}
+    sought = ranked(scenes(names, firsts(names, 0)), met)
+    told = "[10.0] street; ; ; \n[20.0] beach; CAFE; ; \n[30.0] park; ; ; \n[40.0] beach; ; ; "
+    note = sought.note(told)
+    head, each = (
+        "park yes 0 beach yes 0 street yes 1 forest yes 0",
+        "10 street yes 1, 20 beach yes 2 CAFE, 30 park yes 3",
+    )
+    assert note == f"for {head}: {each}, 40 beach yes 2 | 1 street 0.0 2 beach 20.0 3 park 30.0; no forest"
+    assert found_in(note) == "1 street 0.0 2 beach 20.0 3 park 30.0"
+    met.update(firsts_in(found_in(note)))
+    assert list(met) == ["street", "beach", "park"]
+    assert sought.note("[50.0] forest; ; ; ").endswith(
+        "50 forest yes 4 | 1 street 0.0 2 beach 20.0 3 park 30.0 4 forest 50.0"
+    )
+
+
+def test_a_run_goes_on_in_the_next_look() -> None:
+    runs = Runs("CAFE", 1)
+    note = runs.sought(then="first").note("[0.0] park; CAFE; ; \n[10.0] park; ; ; \n[20.0] park; CAFE; ; ")
+    assert note == "for CAFE yes: 0 park CAFE yes 0, 10 park to 10, 20 park CAFE yes 20 | CAFE 0.0-10.0, 20.0 on; first"
+    assert runs.take(found_in(note)) == [(0.0, 10.0), (20.0, 20.0)]
+    note = runs.sought().note("[20.0] park; CAFE; ; \n[30.0] beach; ; ; ")
+    assert note == "for CAFE yes 20: 20 park CAFE yes 20, 30 beach to 30 | CAFE 0.0-10.0, 20.0-30.0"
+    assert runs.take(found_in(note)) == [(0.0, 10.0), (20.0, 30.0)]
+    assert runs.sought().note("[40.0] beach; ; ; ") == "for CAFE yes: 40 beach | CAFE 0.0-10.0, 20.0-30.0"
+
+
+def test_a_closer_look_tells_where_to_go_on_until_it_is_found() -> None:
+    seen = Explored(300.0, 12, "", (), ())
+    sought = doing("waves", where("red person waves", "red waves", 1.5), "red")
+    looks = closer(seen, (41.0, 61.0), sought)
+    assert [look.arguments["start"] for look in looks] == [41.0, 51.0]
+    nothing, waves = "[41.0] park; ; ; red person stands", "[41.0] park; ; ; red person waves"
+    assert looks[0].read(nothing) == "for waves yes: 41 red | none: red waves; look 51.0 to 51.0"
+    assert looks[0].read(waves) == "for waves yes: 41 red waves yes | red waves 41.0"
+    assert looks[1].read(nothing) == "for waves yes: 41 red | none: red waves"
+    backwards = closer(seen, (41.0, 61.0), sought, last_first=True)
+    assert [look.arguments["start"] for look in backwards] == [51.0, 41.0]
+    assert backwards[0].read(nothing).endswith("; look 41.0 to 41.0")
+
+
 def test_brands_that_are_heard_are_noted_as_signs_write_them() -> None:
-    sought = lines_with(["CAFE"], brands, where("(?i)cafe", "CAFE"))
+    sought = replace(lines_with(["CAFE"], brands, where("(?i)cafe", "CAFE")), marks=Lasting())
     told = "[3.0-5.0] come to the cafe\n[9.0-9.5] good morning"
-    assert sought.note(told) == "for CAFE yes: 3 CAFE yes, 9 - | CAFE 3.0-5.0"
+    assert sought.note(told) == "for CAFE yes: 3 CAFE yes 3.0-5.0, 9 - | CAFE 3.0-5.0"
+
+
+def test_who_is_with_somebody_is_told_of_frames_with_both() -> None:
+    sought = beside("red", ["blue", "green"])
+    people = "blue round person with cap, red square person with cap"
+    told = f"[10.0] park; ; {people}; \n[20.0] park; ; blue round person with cap; "
+    assert sought.note(told) == "for blue yes green yes: 10 red blue yes, 20 - | blue 10.0"
 
 
 def test_a_scan_goes_on_where_it_ended_and_ends_with_the_film() -> None:

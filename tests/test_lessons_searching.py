@@ -22,7 +22,7 @@ from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lessons.oracle import right_turn
 from loupe.training.toytown_lessons.oracle_plans import PLANS, investigation_of
 from loupe.training.toytown_lessons.oracle_prompts import text_of
-from loupe.training.toytown_lessons.oracle_steps import is_none, when_in, where
+from loupe.training.toytown_lessons.oracle_steps import firsts_in, is_none, when_in, where
 from loupe.training.toytown_lessons.pool import DOUBTS, LETTERS, LETTERS_A_PICTURE, LessonPool, is_doubt
 from loupe.training.toytown_lessons.report import VLM
 from loupe.training.toytown_lessons.rolled import Rolled, real
@@ -232,7 +232,7 @@ def test_who_investigates_has_looked_before_the_answer() -> None:
             assert lesson.target == right_turn(lesson.messages, investigation_of)
 
 
-def test_a_count_is_thought_out_and_an_order_is_answered_by_its_letter(rolled: list[Rolled]) -> None:
+def test_a_count_is_thought_out_and_an_order_is_answered_by_its_words(rolled: list[Rolled]) -> None:
     asked = {"How often": r"(\d+: \d+\.\d, )*\d+: \d+\.\d", "In which order": r"\w+, \w+, \w+, \w+"}
     for begins, thought in asked.items():
         answers = [
@@ -243,8 +243,19 @@ def test_a_count_is_thought_out_and_an_order_is_answered_by_its_letter(rolled: l
         assert answers
         for said in answers:
             assert re.fullmatch(thought, said["thought"])
-            content = said["action"]["content"]
-            assert content in "ABCD" if begins == "In which order" else content == said["thought"].split()[-2][:-1]
+            last = said["thought"].split()[-2][:-1] if begins == "How often" else said["thought"]
+            assert said["action"]["content"] == last
+
+
+def test_places_are_put_in_order_one_after_the_other(rolled: list[Rolled]) -> None:
+    asked = [each for each in rolled if each.right and each.question.question.startswith("In which order")]
+    assert asked
+    for each in asked:
+        notes = [turn.observation for turn in each.trace.turns if "; order " in turn.observation]
+        assert [note.removeprefix("none: ")[0] for note in notes] == list("ABCD")
+        *_, last = (firsts_in(note.partition("; order ")[2]) for note in notes)
+        assert [*last.values()] == sorted(last.values())
+        assert ", ".join(last) == json.loads(each.trace.turns[-1].call.said)["thought"]
 
 
 def test_who_goes_through_the_options_notes_how_far_and_which_is_best_so_far(rolled: list[Rolled]) -> None:

@@ -38,8 +38,8 @@ from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import Trace
 
 ROLE = "looker"
-PERCEIVED = re.compile("Seen|Heard")
-"""How results begin that are no refusals."""
+PERCEIVED = re.compile(r"\b(?:Seen|Heard)\b")
+"""What results say that are no refusals."""
 PASSES = 0.3
 """How often who comes to the film's end asks for a window that goes past it."""
 GOES_ON = 0.2
@@ -84,7 +84,7 @@ class Looker:
         seen = Explored.of(request.messages)
         step, note = next_step(seen, self.film)
         last = seen.done[-1] if seen.done else None
-        if last and last.action and not PERCEIVED.match(last.result) and self.rng.random() < REPEATS:
+        if last and last.action and not PERCEIVED.search(last.result) and self.rng.random() < REPEATS:
             return reply(said(_again(last.action), note))
         if last and last.action and last.action.get("end") == seen.seconds and self.rng.random() < GOES_ON:
             return reply(said(_behind_the_end(last.action), note))

@@ -1,27 +1,31 @@
 """What is noted of a percept while toytown is explored.
 
 First what is looked for, each followed by a mark, then each frame or line by itself, in which the same words are
-followed by the mark, then what all come to: `for CAFE yes: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0`. Who learns
-to write the list learns to see and to listen. To mark in it what is looked for takes no more than to go on as before
-where the same word stood: the first thing that a small decoder learns. Two words would be many times harder to tell
-from others that share the last, so the list tells only of whom, or of what, the question asks, and one word is marked.
+followed by the mark, then what all come to, with what was found before, and what is next: `for CAFE yes: 0 park, 10
+park CAFE yes 10, 20 beach to 20 | CAFE 10.0-20.0; first`. Who learns to write the list learns to see and to listen. To
+mark in it what is looked for takes no more than to go on as before where the same word stood: the first thing that a
+small decoder learns. Two words would be many times harder to tell from others that share the last, so the list tells
+only of whom, or of what, the question asks, and one word is marked.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from loupe.benchmarks.toytown.speech import BRANDS, NUMBERS
 from loupe.benchmarks.toytown.world import COLOURS, PLACES, THINGS
+from loupe.training.toytown_lessons.looking_marks import Marks
 from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
-from loupe.training.toytown_lessons.oracle_steps import stretch
 
 Read = Callable[[str], str]
 """What a percept in words comes to."""
 Tell = Callable[[Line], str]
 """What a frame or a line says by itself."""
 SEEN = " | "
+"""Stands before what the frames or lines came to."""
+NEXT = "; "
+"""Stands before what is next."""
 YES = "yes"
 AT_REST = ("stands", "walks")
 TELLING = frozenset(
@@ -37,27 +41,26 @@ class Sought:
     phrases: tuple[str, ...]
     tell: Tell
     read: Read
-    counted: Counter[str] | None = None
-    """How often each was met before, where the mark of each is which it is: `park yes 3`."""
+    marks: Marks = Marks()
+    """What stands behind each mark."""
 
     def note(self, told: str) -> str:
         """The note of a percept in words. What is sought does not begin it: it would be other tokens there."""
-        each = ", ".join(f"{moment(line)} {self.tell(line) or '-'}" for line in lines_of(told))
-        sought = " ".join(self._mark(phrase, self.counted) for phrase in self.phrases)
-        return f"for {sought}: {self._marked(each) or '-'}{SEEN}{short(self.read(told))}"
+        marks = deepcopy(self.marks)
+        sought = " ".join(_mark(phrase, marks.head(phrase)) for phrase in self.phrases)
+        each = ", ".join(f"{moment(line)} {self._marked(line, marks)}" for line in lines_of(told))
+        return f"for {sought}: {each or '-'}{SEEN}{short(self.read(told))}"
 
-    def _marked(self, text: str) -> str:
-        counted = Counter(self.counted)
+    def _marked(self, line: Line, marks: Marks) -> str:
+        said = self.tell(line) or "-"
+        told = re.findall(self._any, said)
+        marked = re.sub(self._any, lambda match: _mark(match[0], marks.met(match[0], line)), said)
+        passed = [marks.passed(phrase, line) for phrase in self.phrases if phrase not in told]
+        return " ".join(filter(None, (marked, *passed)))
 
-        def mark(match: re.Match[str]) -> str:
-            counted[match[0]] += 1
-            return self._mark(match[0], None if self.counted is None else counted)
-
-        return re.sub(rf"\b({'|'.join(map(re.escape, self.phrases))})\b", mark, text)
-
-    @staticmethod
-    def _mark(phrase: str, counted: Counter[str] | None) -> str:
-        return f"{phrase} {YES}" if counted is None else f"{phrase} {YES} {counted[phrase]}"
+    @property
+    def _any(self) -> str:
+        return rf"\b(?:{'|'.join(map(re.escape, self.phrases))})\b"
 
     def at(self, place: str) -> "Sought":
         """The same, of which the frames of a place alone count."""
@@ -68,9 +71,13 @@ class Sought:
         return replace(self, read=read)
 
 
+def _mark(phrase: str, behind: str) -> str:
+    return " ".join(filter(None, (phrase, YES, behind)))
+
+
 def found_in(note: str) -> str:
-    """What the frames or lines came to."""
-    return note.rpartition(SEEN)[2]
+    """What the frames or lines came to, without what is next."""
+    return note.rpartition(SEEN)[2].partition(NEXT)[0]
 
 
 # --- what a frame or a line tells -------------------------------------------------------------------------------------
@@ -193,138 +200,3 @@ def is_frame(line: Line) -> bool:
 def field(line: Line, number: int) -> str:
     """Of a frame in words: 0 place, 1 sign, 2 people, 3 actions."""
     return [*line.text.split("; "), "", "", ""][number]
-
-
-# --- what they come to ------------------------------------------------------------------------------------------------
-
-
-def run_of(name: str, number: int) -> Read:
-    """Notes from when to when a field says a name, to the frame that no longer does: `CAFE 20.0-50.0`."""
-
-    def read(told: str) -> str:
-        lines = lines_of(told)
-        runs: list[tuple[float, float]] = []
-        for index, line in enumerate(lines):
-            if name in field(line, number).split(", "):
-                end = lines[index + 1].start if index + 1 < len(lines) else line.start
-                if runs and runs[-1][1] == line.start:
-                    runs[-1] = (runs[-1][0], end)
-                else:
-                    runs.append((line.start, end))
-        return f"{name} {', '.join(stretch(*run) for run in runs)}" if runs else f"none: {name}"
-
-    return read
-
-
-def sign_and_place(sign: str) -> Read:
-    """Notes where a sign is, and from when to when frames show that place: `CAFE 30.0 park 20.0-50.0`."""
-
-    def read(told: str) -> str:
-        lines = lines_of(told)
-        there = [index for index, line in enumerate(lines) if field(line, 1) == sign]
-        if not there:
-            return f"none: {sign}"
-        first, last, place = there[0], there[-1], field(lines[there[0]], 0)
-        while first > 0 and field(lines[first - 1], 0) == place:
-            first -= 1
-        while last + 1 < len(lines) and field(lines[last + 1], 0) == place:
-            last += 1
-        return f"{sign} {lines[there[0]].start:.1f} {place} {stretch(lines[first].start, lines[last].start)}"
-
-    return read
-
-
-def firsts(names: Sequence[str], number: int) -> Read:
-    """Notes when a field first says each of some names: `park 20.0 beach 50.0`."""
-
-    def read(told: str) -> str:
-        first: dict[str, float] = {}
-        for line in lines_of(told):
-            for name in names:
-                if name in field(line, number).split(", "):
-                    first.setdefault(name, line.start)
-        return " ".join(f"{name} {start:.1f}" for name, start in first.items()) or "none: " + names[0]
-
-    return read
-
-
-def between(first: str, last: str, met: dict[str, float], number: int, read: Read) -> Read:
-    """What lies between the first times that a field says two names, which frames have met at some times."""
-
-    def read_between(told: str) -> str:
-        kept: list[Line] = []
-        begun = False
-        for line in lines_of(told):
-            says = field(line, number).split(", ")
-            if line.start >= met[last] or last in says:
-                break
-            begun = begun or first in says or line.start > met[first]
-            if begun:
-                kept.append(line)
-        return read("\n".join(f"[{line.start:.1f}] {line.text}" for line in kept))
-
-    return read_between
-
-
-def counts(before: Counter[str], names: Sequence[str], pattern: str) -> Read:
-    """Notes how many frames showed each name, those before counted in: `park 3 beach 5`."""
-
-    def read(told: str) -> str:
-        lines = lines_of(told)
-        now = {name: sum(bool(re.search(pattern.format(name), line.text)) for line in lines) for name in names}
-        return " ".join(f"{name} {before[name] + now[name]}" for name in names)
-
-    return read
-
-
-def beside(colour: str, names: Sequence[str]) -> Read:
-    """Notes who of some people is in a picture with somebody: `blue 20.0`."""
-
-    def read(told: str) -> str:
-        found: dict[str, float] = {}
-        for line in lines_of(told):
-            there = colours(line)
-            for name in names if colour in there else ():
-                if name in there:
-                    found.setdefault(name, line.start)
-        return " ".join(f"{name} {start:.1f}" for name, start in found.items()) or f"none: {colour}"
-
-    return read
-
-
-def sign_while(place: str, pattern: str) -> Read:
-    """Notes the sign that is shown while something happens: `CAFE 47.0`."""
-
-    def read(told: str) -> str:
-        for line in lines_of(told):
-            if field(line, 0) == place and field(line, 1) and re.search(pattern, line.text):
-                return f"{field(line, 1)} {line.start:.1f}"
-        return f"none: {pattern}"
-
-    return read
-
-
-def shown_in(number: int) -> Read:
-    """Notes a field of the first frame that has it: `park 47.0`."""
-
-    def read(told: str) -> str:
-        frames = [line for line in lines_of(told) if is_frame(line) and field(line, number)]
-        return f"{field(frames[0], number)} {frames[0].start:.1f}" if frames else "none: shown"
-
-    return read
-
-
-def taker(thing: str) -> Read:
-    """Notes who has a thing after it was handed over; or, where that is not shown yet, who hands it over."""
-
-    def read(told: str) -> str:
-        giver = ""
-        for line in lines_of(told):
-            for who, does in re.findall(rf"(\w+) person (hands over|holds|drops) {thing}", line.text):
-                if does == "hands over":
-                    giver = who
-                elif giver and who != giver:
-                    return f"{who} person holds {thing} {line.start:.1f}"
-        return f"{giver} hands over {thing}" if giver else f"none: {thing}"
-
-    return read

@@ -25,6 +25,7 @@ from loupe.training.toytown_lessons.oracle_steps import (
     ALL,
     EVENT_GAP,
     HAS,
+    ORDER,
     Names,
     Part,
     Plan,
@@ -34,7 +35,9 @@ from loupe.training.toytown_lessons.oracle_steps import (
     answer_order,
     as_spans,
     by_letter,
+    firsts_in,
     give,
+    in_order,
     is_none,
     kind_of,
     look,
@@ -212,10 +215,12 @@ def _longest(options: Sequence[str]) -> Plan:
 
 
 def order(names: Names, seen: Seen) -> Plan:
-    asked = seen.options[0].split(", ")
-    known = sorted(asked, key=lambda place: seen.places.index(place) if place in seen.places else len(seen.places))
-    note = yield search(known[0], when_in(known[0]), top_k=ALL)
-    yield answer_order(known, seen.options, [start for start, _ in spans_in(note)][:4])
+    """Place by place; each note has those that were searched so far, in order."""
+    met: dict[str, float] = {}
+    for name, place, thought in by_letter(seen.options[0].split(", ")):
+        note = yield search(place, in_order(name, [*met.items()]), top_k=ALL, thought=thought)
+        met = firsts_in(note.partition(ORDER)[2])
+    yield answer_order([*met], seen.options, [*met.values()])
 
 
 def first_sign(names: Names, seen: Seen) -> Plan:

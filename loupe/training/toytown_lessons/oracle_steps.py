@@ -22,6 +22,7 @@ SPAN = re.compile(r"(\d+\.\d)(?:-(\d+\.\d))?")
 ALL = 1000
 """Hits that are asked for where they are counted."""
 HAS = "(?:holds|picks up)"
+ORDER = "; order "
 Names = Mapping[str, str]
 
 
@@ -87,9 +88,9 @@ def answer_count(starts: Sequence[float]) -> Step:
 
 
 def answer_order(names: Sequence[str], options: Sequence[str], times: Sequence[float]) -> Step:
-    """The option with names in this order, by its letter; the thought says the order: `park, beach, market`."""
+    """The option with names in this order; the thought says the order: `park, beach, market`."""
     order = ", ".join(names)
-    return answer(LETTERS[options.index(order)], times, order) if order in options else answer(UNANSWERABLE, times)
+    return answer(order if order in options else UNANSWERABLE, times, order)
 
 
 def nothing_said(names: Names, seen: Seen) -> Step:
@@ -196,6 +197,18 @@ def when_first(name: str, before: tuple[str, float]) -> Callable[[str], str]:
     return read
 
 
+def in_order(name: str, before: Sequence[tuple[str, float]]) -> Callable[[str], str]:
+    """Notes when something is shown, and what was so far, in order: `B CAFE 45.0-61.0; order BANK 20.0 CAFE 45.0`."""
+
+    def read(result: str) -> str:
+        note = when_in(name.split()[-1], name)(result)
+        shown = [] if is_none(note) else [(name.split()[-1], spans_in(note)[0][0])]
+        order = sorted([*before, *shown], key=lambda each: each[1])
+        return f"{note}{ORDER}{' '.join(f'{name} {start:.1f}' for name, start in order)}" if order else note
+
+    return read
+
+
 def by_letter(options: Sequence[str]) -> list[tuple[str, str, str]]:
     """Options one after the other: what each is noted by, the option, and the thought that turns to it.
 
@@ -208,6 +221,16 @@ def by_letter(options: Sequence[str]) -> list[tuple[str, str, str]]:
 def spans_in(note: str) -> list[tuple[float, float]]:
     """The times of a note, in seconds."""
     return [(float(a), float(b or a)) for a, b in SPAN.findall(note)]
+
+
+def firsts_in(note: str) -> dict[str, float]:
+    """The time that follows each name of a note, in seconds."""
+    return {name: float(start) for name, start in re.findall(r"(\w+) (\d+\.\d)", "" if is_none(note) else note)}
+
+
+def has_times(note: str) -> bool:
+    """Whether a note says when."""
+    return not is_none(note) and bool(spans_in(note))
 
 
 def is_none(note: str) -> bool:

@@ -1,0 +1,213 @@
+"""Questions about a whole film: it is looked through, and each note carries on what was found."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+
+from loupe.training.toytown_lessons.looking_findings import (
+    Runs,
+    beside,
+    between,
+    counted,
+    counts,
+    firsts,
+    ranked,
+    run_of,
+)
+from loupe.training.toytown_lessons.looking_marks import Since
+from loupe.training.toytown_lessons.looking_notes import (
+    NEXT,
+    Read,
+    Sought,
+    doings,
+    people,
+    scene_and,
+    scenes,
+)
+from loupe.training.toytown_lessons.looking_plans import (
+    APART,
+    FRAMES,
+    SHORTEST,
+    Window,
+    apart,
+    closer,
+    look,
+    scans,
+    until_found,
+    way,
+)
+from loupe.training.toytown_lessons.looking_prompts import Explored
+from loupe.training.toytown_lessons.oracle_plans import place_of
+from loupe.training.toytown_lessons.oracle_prompts import Line
+from loupe.training.toytown_lessons.oracle_steps import (
+    ACTIONS,
+    Names,
+    Plan,
+    Step,
+    answer,
+    answer_count,
+    answer_order,
+    as_spans,
+    firsts_in,
+    give,
+    is_none,
+    joined,
+    spans_in,
+    stretch,
+    where,
+)
+from schemas.questions import UNANSWERABLE
+
+FIRST, ENDS = "first", "ends"
+"""Which end of a stretch of time is looked at next."""
+COUNTABLE = 900.0
+"""Seconds of film whose frames are counted as densely as they are scanned: a small decoder miscounts past 20."""
+
+
+def when_sign(names: Names, seen: Explored) -> Plan:
+    """Found from afar, then both ends are looked at closely, the first one first: `CAFE 10.0-40.0; first`."""
+    sign, step = names["sign"], apart(seen)
+    runs, found = Runs(sign, 1), run_of(sign, 1)
+    spans: list[Window] = []
+    for each in scans(seen, runs.sought(then=FIRST)):
+        spans = runs.take((yield each))
+        if runs.ended:
+            break
+    if not spans:
+        yield answer(UNANSWERABLE, [])
+        return
+    start, end = spans[0]
+
+    def begins(told: str) -> str:
+        first = spans_in(found(told))[0][0] if not is_none(found(told)) else start
+        return NEXT.join((f"{sign} {stretch(first, end)}", ENDS))
+
+    def ends(told: str) -> str:
+        last = spans_in(found(told))[0][1] if not is_none(found(told)) else end
+        return f"{sign} {stretch(start, last)}"
+
+    note = yield look(max(0.0, start - step), start, FRAMES, replace(scenes((sign,), begins), marks=Since()))
+    start = spans_in(note)[0][0]
+    last = max(start, end - step)
+    note = yield look(last, end, FRAMES, replace(scenes((sign,), ends), marks=Since({sign: start})))
+    yield from give(note, as_spans(spans_in(note)))
+
+
+def when_place(names: Names, seen: Explored) -> Plan:
+    place = place_of(names)
+    runs, spans = Runs(place, 0), list[Window]()
+    for each in scans(seen, runs.sought()):
+        spans = runs.take((yield each))
+    yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
+
+
+def never_with(names: Names, seen: Explored) -> Plan:
+    yield from _never(seen, beside(names["colour"], seen.options))
+
+
+def never_shown(names: Names, seen: Explored) -> Plan:
+    yield from _never(seen, scenes(seen.options, firsts(seen.options, 1)))
+
+
+def _never(seen: Explored, sought: Sought) -> Plan:
+    """A scan that ends once all of the options but one were met: that one is the answer."""
+    met = yield from met_in(seen, sought, len(seen.options) - 1)
+    left = [option for option in seen.options if option not in met]
+    yield answer(left[0] if left else UNANSWERABLE, list(met.values())[:4])
+
+
+def met_in(seen: Explored, sought: Sought, enough: int) -> Generator[Step, str, dict[str, float]]:
+    """When each name was met first, in this order; a scan that ends once enough of them were."""
+    met: dict[str, float] = {}
+    for step in scans(seen, ranked(sought, met)):
+        met.update(firsts_in((yield step)))
+        if len(met) >= enough:
+            break
+    return met
+
+
+def first_sign(names: Names, seen: Explored) -> Plan:
+    note = yield from until_found(scans(seen, scenes(seen.options, firsts(seen.options, 1))))
+    first = min(firsts_in(note).items(), key=lambda each: each[1], default=("", 0.0))
+    yield from give(note, first[0])
+
+
+def order(names: Names, seen: Explored) -> Plan:
+    asked = seen.options[0].split(", ")
+    met = yield from met_in(seen, scenes(asked, firsts(asked, 0)), len(asked))
+    shown = [*met, *(place for place in asked if place not in met)]
+    yield answer_order(shown, seen.options, list(met.values()))
+
+
+def longest_place(names: Names, seen: Explored) -> Plan:
+    yield from _longest(seen, scenes, r"^{0};")
+
+
+def longest_person(names: Names, seen: Explored) -> Plan:
+    yield from _longest(seen, people, r"\b{0} \w+ person with")
+
+
+def _longest(seen: Explored, told: Callable[[Sequence[str], Read], Sought], pattern: str) -> Plan:
+    """Frames are counted, so far apart that there are few of them; the thought has the most so far, one by one."""
+    total: Counter[str] = Counter()
+    sought = counted(told(seen.options, counts(total, seen.options, pattern)), total)
+    for step in scans(seen, sought, max(apart(seen), APART * math.ceil(seen.seconds / COUNTABLE))):
+        note = yield step
+        total.update({name: int(count) - total[name] for name, count in re.findall(r"(\w+) (\d+)", note)})
+    best, compared = seen.options[0], list[str]()
+    for option in seen.options:
+        best = max(best, option, key=lambda each: total[each])
+        compared.append(f"{option} {total[option]}: {best} {total[best]}")
+    yield answer(best, [], ", ".join(compared))
+
+
+def count_signs(names: Names, seen: Explored) -> Plan:
+    yield from _count(names["sign"], names["until"], 1, ACTIONS[names["does"]], seen)
+
+
+def count_places(names: Names, seen: Explored) -> Plan:
+    yield from _count(place_of(names), place_of(names, "until"), 0, ACTIONS[names["does"]], seen)
+
+
+def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan:
+    """Where the two are first met, from afar; then what lies between them, so closely that no event is missed.
+
+    Where the steps do not last for all of that, what was counted is the answer.
+    """
+    met: dict[str, float] = {}
+    events: list[Window] = []
+
+    def happens(told: str) -> str:
+        spans = where(rf"person {act}", act, SHORTEST)(told)
+        new = [] if is_none(spans) else spans_in(spans)
+        so_far = joined([Line(start, end, 1, "") for start, end in (*events, *new)], SHORTEST)  # one may lie in two
+        return f"{act} {', '.join(stretch(*event) for event in so_far)}" if so_far else f"none: {act}"
+
+    def looks(met: dict[str, float]) -> list[Step]:
+        if len(met) < 2 or met[first] >= met[last]:
+            return []
+        sought = Sought((act,), scene_and(doings), between(first, last, met, number, happens))
+        return closer(seen, (met[first] - apart(seen) + 1, met[last]), sought, SHORTEST, until=None)
+
+    far = ranked(scenes((first, last), firsts((first, last), number)), met)
+
+    def meets(told: str) -> str:
+        note = far.read(told)
+        then = looks(firsts_in(note))
+        return NEXT.join((note, way(then))) if then else note
+
+    left = seen.steps - 1
+    for step in scans(seen, replace(far, read=meets)):
+        met.update(firsts_in((yield step)))
+        left -= 1
+        if len(met) == 2:
+            break
+    if not looks(met):
+        yield answer(UNANSWERABLE, [])
+        return
+    for step in looks(met)[:left]:
+        note = yield step
+        events[:] = [] if is_none(note) else spans_in(note)
+    yield answer_count([start for start, _ in events])
