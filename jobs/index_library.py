@@ -22,7 +22,7 @@ from loupe import config as configs
 from loupe import indexing, planning, rows, storage
 from loupe.committing import Stored, commit_chunks, commit_films
 from loupe.config import Config, ConfigError, VllmModel
-from loupe.embedding import dimensions_of, identity_of, open_embedder
+from loupe.embedding import Embedder, dimensions_of, identity_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber, require_packages
 from loupe.engines.protocol import Engine
 from loupe.engines.speech import Transcriber
@@ -222,8 +222,8 @@ def finish_on_ray(videos: Sequence[Row], finishers: LatePool) -> Iterator[Sequen
 
 
 # The stages: a class holds what is costly to open; all call functions that are tested elsewhere. What goes wrong
-# with one row is caught here, once, and travels on as the row's failure. An ear takes much of a core to open,
-# and is opened when a chunk comes that needs it; everything else at once.
+# with one row is caught here, once, and travels on as the row's failure. An ear and an embedder take much of a core
+# to open, and are opened when a chunk comes that needs them: until then the captioner has it. All else is at once.
 
 
 def split_film(row: Row, settings: Settings) -> list[Row]:
@@ -297,17 +297,19 @@ class StoreChunks:
     """n -> 1, adds vectors and writes the pixels as fragments."""
 
     def __init__(self, settings: Settings) -> None:
-        self.database = settings.config.index.database
-        self.embedder = open_embedder(settings.config.embedding_model())
+        self.config = settings.config
+        self.embedder: Embedder | None = None
 
     def __call__(self, batch: Row) -> Row:
         chunks: list[Chunk] = list(batch["chunk"])
         fragments = ""
+        if self.embedder is None:
+            self.embedder = open_embedder(self.config.embedding_model())
         try:
             chunks = indexing.embed(chunks, self.embedder)
             pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
             if pixels.num_rows:
-                fragments = write_frame_fragments(self.database, pixels)
+                fragments = write_frame_fragments(self.config.index.database, pixels)
         except Exception as error:  # noqa: BLE001 - the row boundary: all of these chunks are left for the next run
             chunks = [chunk.fail("store", error) for chunk in chunks]
         return {"stored": [Stored(tuple(replace(chunk, frames=()) for chunk in chunks), fragments)]}

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,26 @@ def test_every_target_is_the_json_of_its_schema() -> None:
             assert schema.model_validate_json(task.target).model_dump_json() == task.target
             shown = [part for message in task.messages for part in message.parts() if isinstance(part, Image)]
             assert len(shown) == len(task.stills)
+
+
+def test_numbers_are_compared_as_in_the_notes_of_agents() -> None:
+    rng = np.random.default_rng(2)
+    said = [task.later[-1][1] if task.later else task.target for task in (tasks.compare_task(rng) for _ in range(40))]
+    orders = [order for _, found, order in (each.partition("; order ") for each in said) if found]
+    for order in orders:
+        times = [float(time) for time in re.findall(r"\d+\.0", order)]
+        assert len(times) == 4
+        assert times == sorted(times)
+    most = [each for each in said if "; most " in each]
+    assert most
+    for each in most:
+        last, best = (int(part.split()[-1]) for part in each.split("; "))
+        assert last <= best
+    pairs = [each for each in said if "; " not in each]
+    assert len(orders) + len(most) + len(pairs) == len(said)
+    for each in pairs:
+        numbers = [[int(number) for number in re.findall(r"\d+", pair)] for pair in each.split(", ")]
+        assert [best for _, best in numbers] == [max(n for n, _ in numbers[: at + 1]) for at in range(4)]
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from loupe.training.toytown_tasks import (
     ask_task,
     caption_task,
     chunk_task,
+    compare_task,
     copy_task,
     find_task,
     video_task,
@@ -213,6 +214,8 @@ class TaskBatches:
             case "find":
                 lines = int(rng.integers(2, 32))
                 return [find_task(rng, lines) for _ in range(max(4, 64 // lines))]
+            case "compare":
+                return [compare_task(rng) for _ in range(24)]
             case "chunk":
                 seconds = round(float(np.exp(rng.uniform(np.log(2), np.log(60)))))
                 return [chunk_task(rng, self.film(), seconds) for _ in range(max(2, 48 // seconds))]

@@ -20,6 +20,7 @@ from loupe.prompts import load
 from loupe.summarizing import chunk_summary_request, video_summary_request
 from schemas.messages import Image, Message, Text
 from schemas.outputs import ChunkSummary, FrameAnswer, FrameCaption
+from schemas.questions import LETTERS
 
 HELD_OUT = 10_000_000
 """Seeds from here on are never trained on."""
@@ -292,6 +293,34 @@ def find_task(rng: np.random.Generator, lines: int, questions: int = 8) -> Task:
     (first, target), *later = turns
     shown = "".join(f"[{stamp}]{word}" for stamp, word in told)
     return Task((Message(role="user", content=shown + first),), target, later=tuple(later))
+
+
+def compare_task(rng: np.random.Generator) -> Task:
+    """Numbers of names, one after the other: each time the most so far, or all of them in order.
+
+    Worded as the agents' notes are: which of two numbers is larger is learned from many pairs.
+    """
+    names = [str(name) for name in rng.choice(WORDS, 4, replace=False)]
+    kind = ("most", "order", "all")[int(rng.choice(3, p=(0.4, 0.4, 0.2)))]
+    digits = {"most": 2.9, "order": 3.4, "all": 1.4}[kind]
+    numbers: list[int] = rng.integers(0, int(10 ** rng.uniform(0.7, digits)), len(names)).tolist()
+    options = "\n".join(f"{letter}. {name}" for letter, name in zip(LETTERS, names, strict=False))
+    met: dict[str, int] = {}
+    turns: list[tuple[str, str]] = []
+    for letter, name, number in zip(LETTERS, names, numbers, strict=False):
+        met[name] = number
+        if kind == "order":
+            order = " ".join(f"{each} {met[each]:.1f}" for each in sorted(met, key=lambda each: met[each]))
+            turns.append((f"[{number:.1f}] {name}", f"{letter} {name} {number:.1f}; order {order}"))
+        else:
+            best = max(met, key=lambda each: met[each])
+            turns.append((f"{number} hits.", f"{letter} {name} {number}; most {best} {met[best]}"))
+    if kind == "all":
+        told = " ".join(f"{name} {number}" for name, number in met.items())
+        pairs = (said[2:].replace("; most", ":") for _, said in turns)
+        turns = [(told, ", ".join(pairs))]
+    (shown, target), *later = turns
+    return Task((Message(role="user", content=f"{options}\n{shown}"),), target, later=tuple(later))
 
 
 def corpus(rng: np.random.Generator, count: int) -> list[str]:

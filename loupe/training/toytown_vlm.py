@@ -55,7 +55,8 @@ MIXES = {
         shares={
             "reasoner": 0.14,
             "investigator": 0.09,
-            "looker": 0.48,
+            "looker": 0.42,
+            "compare": 0.06,
             "passive": 0.07,
             "critic": 0.03,
             "vlm": 0.04,
