@@ -73,6 +73,19 @@ def test_an_oracle_that_does_not_err_answers_most_questions() -> None:
     assert sum(marks) / len(marks) >= 0.85
 
 
+def test_with_fewer_turns_it_looks_further_apart() -> None:
+    def first_looks(turns: int) -> set[float]:
+        traces = [
+            each.trace for of_one in rollouts(12, 1, 20, 6, errs=0.0, mishears=0.0, turns=turns) for each in of_one
+        ]
+        assert max(len(trace.turns) for trace in traces) <= turns
+        firsts = [trace.turns[0] for trace in traces if trace.turns[0].tool == "look"]
+        return {json.loads(turn.arguments)["end"] for turn in firsts}
+
+    assert first_looks(20) == {100.0}
+    assert first_looks(12) == {200.0}
+
+
 def test_what_is_said_is_a_turn_that_the_agent_can_take(told: list[Lesson]) -> None:
     for lesson in told:
         last = "Answer now." in str(lesson.messages[-1].content)

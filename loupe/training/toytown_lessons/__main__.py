@@ -38,6 +38,8 @@ class Settings:
     """Questions a film, at most."""
     errs: float = 0.15
     """How often a turn is a mistake, where there are turns."""
+    turns: int | None = None
+    """A fixed budget for `active_perception`; otherwise it grows with the film, as the demo's config has it."""
 
 
 def main(settings: Settings) -> None:
@@ -58,7 +60,7 @@ def rollouts(settings: Settings) -> Iterator[Sequence[Rolled]]:
     what = (settings.seed, settings.films, settings.minutes, settings.questions)
     match settings.policy:
         case "active_perception":
-            return looking.rollouts(*what, errs=settings.errs)
+            return looking.rollouts(*what, errs=settings.errs, turns=settings.turns)
         case "passive":
             return passive.rollouts(*what)
         case policy:

@@ -194,18 +194,28 @@ class ToytownDesk(DrawnDesk):
 # --- lessons ----------------------------------------------------------------------------------------------------------
 
 
-def looker_config() -> Config:
-    """The demo's config, with an oracle in the place of the tiny model."""
+def looker_config(turns: int | None = None) -> Config:
+    """The demo's config, with an oracle in the place of the tiny model; with a fixed budget of turns, or its own."""
+    demo = load(DEMO)
     models, roles = {"oracle": ScriptedModel(engine="scripted")}, {"vlm": "oracle", "transcriber": "oracle"}
-    return load(DEMO).model_copy(update={"models": models, "roles": roles})
+    budget = {} if turns is None else {"turns": "fixed", "max_turns": turns}
+    answer = demo.answer.model_copy(update={"looking": demo.answer.looking.model_copy(update=budget)})
+    return demo.model_copy(update={"models": models, "roles": roles, "answer": answer})
 
 
 def rollouts(
-    seed: int, films: int, minutes: float, questions: int, *, errs: float = 0.15, mishears: float = 0.03
+    seed: int,
+    films: int,
+    minutes: float,
+    questions: int,
+    *,
+    errs: float = 0.15,
+    mishears: float = 0.03,
+    turns: int | None = None,
 ) -> Iterator[list[Rolled]]:
     """Film by film, every rollout; those that ended wrong have no lessons. Raises ValueError for held-out seeds."""
     refuse_held_out(seed)
-    config = looker_config()
+    config = looker_config(turns)
     for index in range(films):
         yield of_film((seed, index, minutes), questions, config, errs=errs, mishears=mishears)
 
