@@ -196,11 +196,9 @@ class ToytownDesk(DrawnDesk):
 
 def looker_config(turns: int | None = None) -> Config:
     """The demo's config, with an oracle in the place of the tiny model; with a fixed budget of turns, or its own."""
-    demo = load(DEMO)
+    budget = [] if turns is None else ["answer.looking.turns=fixed", f"answer.looking.max_turns={turns}"]
     models, roles = {"oracle": ScriptedModel(engine="scripted")}, {"vlm": "oracle", "transcriber": "oracle"}
-    budget = {} if turns is None else {"turns": "fixed", "max_turns": turns}
-    answer = demo.answer.model_copy(update={"looking": demo.answer.looking.model_copy(update=budget)})
-    return demo.model_copy(update={"models": models, "roles": roles, "answer": answer})
+    return load(DEMO, budget).model_copy(update={"models": models, "roles": roles})
 
 
 def rollouts(
