@@ -100,9 +100,9 @@ def seen_unsaid(names: Names, seen: Explored) -> Plan:
 
 def said_unseen(names: Names, seen: Explored) -> Plan:
     said = yield from _brands_said(seen)
-    heard = [option for option in seen.options if option in said]
-    shown = (yield from met_in(seen, scenes(heard, firsts(heard, 1)), len(heard) - 1)) if len(heard) > 1 else {}
-    left = [option for option in heard if option not in shown]
+    named = [option for option in seen.options if option in said]
+    shown = (yield from met_in(seen, scenes(named, firsts(named, 1)), len(named) - 1)) if len(named) > 1 else {}
+    left = [option for option in named if option not in shown]
     yield answer(left[0] if left else UNANSWERABLE, [said[option] for option in left][:4])
 
 
