@@ -16,12 +16,11 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_lessons.looking import ROLE, looker_config, of_film, right_turn, rollouts
 from loupe.training.toytown_lessons.looking_findings import (
-    Runs,
     beside,
+    carried,
     counted,
     counts,
     firsts,
-    ranked,
     run_of,
     sign_and_place,
 )
@@ -31,7 +30,7 @@ from loupe.training.toytown_lessons.looking_notes import brands, doing, found_in
 from loupe.training.toytown_lessons.looking_plans import FRAMES, closer, scans
 from loupe.training.toytown_lessons.looking_prompts import Explored, percept_of
 from loupe.training.toytown_lessons.oracle_prompts import OFF
-from loupe.training.toytown_lessons.oracle_steps import firsts_in, where
+from loupe.training.toytown_lessons.oracle_steps import firsts_in, spans_in, where
 from loupe.training.toytown_lessons.rolled import Rolled, real
 from loupe.training.toytown_lessons.tables import Lesson
 from loupe.training.toytown_tasks import HELD_OUT
@@ -148,7 +147,7 @@ def test_notes_of_turns_that_have_gone_are_followed() -> None:
 def test_each_frame_is_told_before_what_they_come_to() -> None:
     told = "\n".join(["[0.0] park; ; ; ", "[10.0] park; CAFE; ; ", "[20.0] park; CAFE; ; ", "[30.0] beach; ; ; "])
     note = scenes(["CAFE"], run_of("CAFE", 1)).note(told)
-    assert note == "for CAFE yes: 0 park, 10 park CAFE yes, 20 park CAFE yes, 30 beach | CAFE 10.0-30.0"
+    assert note == "for CAFE yes: 0 park, 10 park CAFE yes, 20 park CAFE yes, 30 beach | CAFE 10.0-20.0"
     note = scenes(["BANK", "beach"], run_of("BANK", 1)).note(told)
     assert note == "for BANK yes beach yes: 0 park, 10 park CAFE, 20 park CAFE, 30 beach yes | none: BANK"
     assert found_in("0 park | CAFE 10.0") == "CAFE 10.0"
@@ -185,34 +184,27 @@ def test_what_is_counted_is_counted_on() -> None:
     assert sought.note(told) == f"for park yes 2 beach yes 0: {each} | park 4 beach 1"
 
 
-def test_what_was_met_first_is_carried_on_in_order() -> None:
+def test_what_was_met_is_carried_on_and_looked_for_no_more() -> None:
     names = ["park", "beach", "street", "forest"]
     met = {"street": 0.0}
-    sought = ranked(scenes(names, firsts(names, 0)), met)
+    sought = carried(scenes(names, firsts(names, 0)), met)
     told = "[10.0] street; ; ; \n[20.0] beach; CAFE; ; \n[30.0] park; ; ; \n[40.0] beach; ; ; "
     note = sought.note(told)
-    head, each = (
-        "park yes 0 beach yes 0 street yes 1 forest yes 0",
-        "10 street yes 1, 20 beach yes 2 CAFE, 30 park yes 3",
-    )
-    assert note == f"for {head}: {each}, 40 beach yes 2 | 1 street 0.0 2 beach 20.0 3 park 30.0; no forest"
-    assert found_in(note) == "1 street 0.0 2 beach 20.0 3 park 30.0"
+    each = "10 street, 20 beach yes CAFE, 30 park yes, 40 beach yes"
+    assert note == f"for park yes beach yes forest yes: {each} | street 0.0 beach 20.0 park 30.0"
     met.update(firsts_in(found_in(note)))
     assert list(met) == ["street", "beach", "park"]
-    assert sought.note("[50.0] forest; ; ; ").endswith(
-        "50 forest yes 4 | 1 street 0.0 2 beach 20.0 3 park 30.0 4 forest 50.0"
-    )
+    assert sought.note("[50.0] park; ; ; ") == "for forest yes: 50 park | street 0.0 beach 20.0 park 30.0"
 
 
-def test_a_run_goes_on_in_the_next_look() -> None:
-    runs = Runs("CAFE", 1)
-    note = runs.sought(then="first").note("[0.0] park; CAFE; ; \n[10.0] park; ; ; \n[20.0] park; CAFE; ; ")
-    assert note == "for CAFE yes: 0 park CAFE yes 0, 10 park to 10, 20 park CAFE yes 20 | CAFE 0.0-10.0, 20.0 on; first"
-    assert runs.take(found_in(note)) == [(0.0, 10.0), (20.0, 20.0)]
-    note = runs.sought().note("[20.0] park; CAFE; ; \n[30.0] beach; ; ; ")
-    assert note == "for CAFE yes 20: 20 park CAFE yes 20, 30 beach to 30 | CAFE 0.0-10.0, 20.0-30.0"
-    assert runs.take(found_in(note)) == [(0.0, 10.0), (20.0, 30.0)]
-    assert runs.sought().note("[40.0] beach; ; ; ") == "for CAFE yes: 40 beach | CAFE 0.0-10.0, 20.0-30.0"
+def test_runs_are_carried_on() -> None:
+    spans: list[tuple[float, float]] = []
+    sought = scenes(["CAFE"], run_of("CAFE", 1, spans))
+    note = sought.note("[0.0] park; CAFE; ; \n[10.0] park; ; ; \n[20.0] park; CAFE; ; \n[30.0] park; CAFE; ; ")
+    assert note == "for CAFE yes: 0 park CAFE yes, 10 park, 20 park CAFE yes, 30 park CAFE yes | CAFE 0.0, 20.0-30.0"
+    spans[:] = spans_in(found_in(note))
+    assert sought.note("[30.0] park; CAFE; ; \n[40.0] park; ; ; ").endswith("| CAFE 0.0, 20.0-30.0, 30.0")
+    assert sought.note("[50.0] park; ; ; ") == "for CAFE yes: 50 park | CAFE 0.0, 20.0-30.0"
 
 
 def test_a_closer_look_tells_where_to_go_on_until_it_is_found() -> None:
@@ -232,7 +224,7 @@ def test_a_closer_look_tells_where_to_go_on_until_it_is_found() -> None:
 def test_brands_that_are_heard_are_noted_as_signs_write_them() -> None:
     sought = replace(lines_with(["CAFE"], brands, where("(?i)cafe", "CAFE")), marks=Lasting())
     told = "[3.0-5.0] come to the cafe\n[9.0-9.5] good morning"
-    assert sought.note(told) == "for CAFE yes: 3 CAFE yes 3.0-5.0, 9 - | CAFE 3.0-5.0"
+    assert sought.note(told) == "for CAFE yes -: 3 CAFE yes 3.0-5.0, 9 - | CAFE 3.0-5.0"
 
 
 def test_who_is_with_somebody_is_told_of_frames_with_both() -> None:

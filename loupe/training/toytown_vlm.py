@@ -2,8 +2,8 @@
 
 1. `train_heads`: the vision tower, by dense attribute heads (captions alone do not teach it).
 2. `train_decoder`, captions: the decoder on what the tower makes of pictures.
-3. `train_decoder`, texts: copying, and finding what stands at a time: summaries and questions about several frames
-   are made of both, and learn neither by themselves.
+3. `train_decoder`, texts: copying, finding what stands at a time, and comparing numbers: summaries, questions about
+   several frames and the agents' notes are made of them, and learn none by themselves.
 4. `train_decoder`, all: captions still, and questions about frames, summaries of chunks and of films.
 5. `train_decoder`, agent: all of these, and the agents' roles, by what toytown_lessons writes for every policy, all
    in one folder.
@@ -36,7 +36,7 @@ from loupe.training.toytown_tasks import HELD_OUT, corpus
 WIDTH, HEIGHT = SIZE
 MIXES = {
     "captions": Mix(captions=16, shares={"nothing": 0.85, "ask 1": 0.15}, easy=150),
-    "texts": Mix(captions=0, fresh=0, shares={"copy": 0.35, "find": 0.3, "chunk": 0.2, "film": 0.15}),
+    "texts": Mix(captions=0, fresh=0, shares={"copy": 0.2, "find": 0.2, "compare": 0.3, "chunk": 0.2, "film": 0.1}),
     "all": Mix(
         captions=4,
         shares={

@@ -7,16 +7,14 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 from loupe.training.toytown_lessons.looking_findings import (
-    Runs,
     beside,
     between,
+    carried,
     counted,
     counts,
     firsts,
-    ranked,
     run_of,
 )
-from loupe.training.toytown_lessons.looking_marks import Since
 from loupe.training.toytown_lessons.looking_notes import (
     NEXT,
     Read,
@@ -40,7 +38,7 @@ from loupe.training.toytown_lessons.looking_plans import (
 )
 from loupe.training.toytown_lessons.looking_prompts import Explored
 from loupe.training.toytown_lessons.oracle_plans import place_of
-from loupe.training.toytown_lessons.oracle_prompts import Line
+from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
 from loupe.training.toytown_lessons.oracle_steps import (
     ACTIONS,
     Names,
@@ -67,40 +65,52 @@ COUNTABLE = 900.0
 
 
 def when_sign(names: Names, seen: Explored) -> Plan:
-    """Found from afar, then both ends are looked at closely, the first one first: `CAFE 10.0-40.0; first`."""
+    """Found from afar; then where it begins is looked at closely, then where it ends.
+
+    The notes go `CAFE 20.0-40.0; first`, `CAFE 12.0; ends 40.0`, `CAFE 12.0-43.0`.
+    """
     sign, step = names["sign"], apart(seen)
-    runs, found = Runs(sign, 1), run_of(sign, 1)
     spans: list[Window] = []
-    for each in scans(seen, runs.sought(then=FIRST)):
-        spans = runs.take((yield each))
-        if runs.ended:
+
+    def far(told: str) -> str:
+        note, end = run_of(sign, 1, spans)(told), lines_of(told)[-1].start
+        over = not is_none(note) and (spans_in(note)[-1][1] < end or end == seen.seconds)
+        return NEXT.join((note, FIRST)) if over else note
+
+    for each in scans(seen, scenes((sign,), far)):
+        note = yield each
+        spans[:] = [] if is_none(note) else spans_in(note)
+        if spans and spans[-1][1] < each.arguments["end"]:
             break
     if not spans:
         yield answer(UNANSWERABLE, [])
         return
-    start, end = spans[0]
+    start, end = spans[0][0], spans[-1][1]
+
+    def shown(told: str) -> list[Window]:
+        return spans_in(run_of(sign, 1)(told)) or [(start, end)]
 
     def begins(told: str) -> str:
-        first = spans_in(found(told))[0][0] if not is_none(found(told)) else start
-        return NEXT.join((f"{sign} {stretch(first, end)}", ENDS))
+        return NEXT.join((f"{sign} {shown(told)[0][0]:.1f}", f"{ENDS} {end:.1f}"))
 
     def ends(told: str) -> str:
-        last = spans_in(found(told))[0][1] if not is_none(found(told)) else end
-        return f"{sign} {stretch(start, last)}"
+        return f"{sign} {stretch(start, shown(told)[-1][1])}"
 
-    note = yield look(max(0.0, start - step), start, FRAMES, replace(scenes((sign,), begins), marks=Since()))
+    note = yield look(max(0.0, start - step), start, FRAMES, scenes((sign,), begins))
     start = spans_in(note)[0][0]
-    last = max(start, end - step)
-    note = yield look(last, end, FRAMES, replace(scenes((sign,), ends), marks=Since({sign: start})))
+    note = yield look(end, min(end + step, seen.seconds), FRAMES, scenes((sign,), ends))
     yield from give(note, as_spans(spans_in(note)))
 
 
 def when_place(names: Names, seen: Explored) -> Plan:
-    place = place_of(names)
-    runs, spans = Runs(place, 0), list[Window]()
-    for each in scans(seen, runs.sought()):
-        spans = runs.take((yield each))
-    yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
+    """Noted is which frames show it; in the answer it ends half way to the next one."""
+    place, half = place_of(names), apart(seen) / 2
+    spans: list[Window] = []
+    for each in scans(seen, scenes((place,), run_of(place, 0, spans))):
+        note = yield each
+        spans[:] = [] if is_none(note) else spans_in(note)
+    shown = [(start, min(end + half, seen.seconds)) for start, end in spans]
+    yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(shown))
 
 
 def never_with(names: Names, seen: Explored) -> Plan:
@@ -121,7 +131,7 @@ def _never(seen: Explored, sought: Sought) -> Plan:
 def met_in(seen: Explored, sought: Sought, enough: int) -> Generator[Step, str, dict[str, float]]:
     """When each name was met first, in this order; a scan that ends once enough of them were."""
     met: dict[str, float] = {}
-    for step in scans(seen, ranked(sought, met)):
+    for step in scans(seen, carried(sought, met)):
         met.update(firsts_in((yield step)))
         if len(met) >= enough:
             break
@@ -191,7 +201,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
         sought = Sought((act,), scene_and(doings), between(first, last, met, number, happens))
         return closer(seen, (met[first] - apart(seen) + 1, met[last]), sought, SHORTEST, until=None)
 
-    far = ranked(scenes((first, last), firsts((first, last), number)), met)
+    far = carried(scenes((first, last), firsts((first, last), number)), met)
 
     def meets(told: str) -> str:
         note = far.read(told)

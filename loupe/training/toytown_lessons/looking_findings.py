@@ -5,77 +5,33 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from loupe.training.toytown_lessons.looking_marks import Counted, Ranked, Since
+from loupe.training.toytown_lessons.looking_marks import Counted
 from loupe.training.toytown_lessons.looking_notes import (
-    NEXT,
     Read,
     Sought,
     colours,
     field,
     is_frame,
-    scenes,
 )
 from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
-from loupe.training.toytown_lessons.oracle_steps import firsts_in, is_none, spans_in, stretch
+from loupe.training.toytown_lessons.oracle_steps import firsts_in, stretch
 
 
-def run_of(name: str, number: int) -> Read:
-    """Notes from when to when a field says a name, to the frame that no longer does: `CAFE 20.0-50.0`."""
+def run_of(name: str, number: int, before: Sequence[tuple[float, float]] = ()) -> Read:
+    """Notes from when to when a field says a name, the runs before it first: `CAFE 20.0-40.0, 90.0-100.0`."""
 
     def read(told: str) -> str:
-        lines = lines_of(told)
         runs: list[tuple[float, float]] = []
-        for index, line in enumerate(lines):
+        shown = False
+        for line in lines_of(told):
             if name in field(line, number).split(", "):
-                end = lines[index + 1].start if index + 1 < len(lines) else line.start
-                if runs and runs[-1][1] == line.start:
-                    runs[-1] = (runs[-1][0], end)
-                else:
-                    runs.append((line.start, end))
-        return f"{name} {', '.join(stretch(*run) for run in runs)}" if runs else f"none: {name}"
+                runs = [*runs[:-1], (runs[-1][0], line.start)] if shown else [*runs, (line.start, line.start)]
+                shown = True
+            else:
+                shown = False
+        return f"{name} {', '.join(stretch(*run) for run in (*before, *runs))}" if (*before, *runs) else f"none: {name}"
 
     return read
-
-
-class Runs:
-    """From when to when a field says a name, from look to look.
-
-    Noted are the runs so far, the last with `on` where the next look may show more: `CAFE 20.0-50.0, 90.0-100.0 on`.
-    """
-
-    def __init__(self, name: str, number: int) -> None:
-        self.name, self.number = name, number
-        self.ended: list[tuple[float, float]] = []
-        self.goes_on: dict[str, float] = {}
-        """Since when the name is shown, if the last look ended with it."""
-
-    def sought(self, then: str = "") -> Sought:
-        """What is looked for next; `then` is next as soon as a run has ended."""
-
-        def read(told: str) -> str:
-            ended, begun = list(self.ended), self.goes_on.get(self.name)
-            lines = lines_of(told)
-            for line in lines:
-                if self.name in field(line, self.number).split(", "):
-                    begun = line.start if begun is None else begun
-                elif begun is not None:
-                    ended.append((begun, line.start))
-                    begun = None
-            open_runs = [f"{stretch(begun, lines[-1].start)} on"] if begun is not None else []
-            runs = ", ".join([*(stretch(*run) for run in ended), *open_runs])
-            found = f"{self.name} {runs}" if runs else f"none: {self.name}"
-            return NEXT.join((found, then)) if then and ended else found
-
-        return replace(scenes((self.name,), read), marks=Since(self.goes_on))
-
-    def take(self, note: str) -> list[tuple[float, float]]:
-        """Go on from a note. Gives the runs in it."""
-        spans = [] if is_none(note) else spans_in(note)
-        on = note.endswith(" on")
-        self.goes_on.clear()
-        self.goes_on.update({self.name: spans[-1][0]} if on else {})
-        self.ended[:] = spans[:-1] if on else spans
-        return spans
 
 
 def sign_and_place(sign: str) -> Read:
@@ -110,20 +66,18 @@ def firsts(names: Sequence[str], number: int) -> Read:
     return read
 
 
-def ranked(sought: Sought, met: dict[str, float]) -> Sought:
-    """Each name is marked by its rank; noted is when each was met first, and who was not: `1 park 20.0; no beach`.
+def carried(sought: Sought, met: dict[str, float]) -> Sought:
+    """Notes when each name was met first, those before in front: `park 20.0 beach 50.0`; they are marked no more.
 
-    `sought` reads the first times of a percept; `met` are those before it, in seconds and in order.
+    `sought` reads the first times of a percept; `met` are those before it, in seconds.
     """
 
     def read(told: str) -> str:
-        new = {name: start for name, start in firsts_in(sought.read(told)).items() if name not in met}
-        left = [name for name in sought.phrases if name not in {**met, **new}]
-        times = enumerate({**met, **new}.items(), start=1)
-        found = " ".join(f"{rank} {name} {start:.1f}" for rank, (name, start) in times) or f"none: {sought.phrases[0]}"
-        return NEXT.join((found, " ".join(("no", *left)))) if left else found
+        now = {**firsts_in(sought.read(told)), **met}
+        found = " ".join(f"{name} {now[name]:.1f}" for name in {**met, **now})
+        return found or f"none: {sought.phrases[0]}"
 
-    return replace(sought, read=read, marks=Ranked(met))
+    return replace(sought, read=read, met=met)
 
 
 def counted(sought: Sought, count: Counter[str]) -> Sought:

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from loupe.training.toytown_lessons.looking_films import met_in
-from loupe.training.toytown_lessons.looking_findings import firsts, ranked, shown_in
+from loupe.training.toytown_lessons.looking_findings import carried, firsts, shown_in
 from loupe.training.toytown_lessons.looking_marks import Lasting
 from loupe.training.toytown_lessons.looking_notes import Sought, brands, lines_with, said_of, scenes
 from loupe.training.toytown_lessons.looking_plans import (
@@ -108,7 +108,7 @@ def said_unseen(names: Names, seen: Explored) -> Plan:
 
 def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
     said: dict[str, float] = {}
-    for step in hearings(seen, ranked(lines_with(seen.options, brands, spoken(seen.options)), said)):
+    for step in hearings(seen, carried(lines_with(seen.options, brands, spoken(seen.options)), said)):
         said.update(firsts_in((yield step)))
     return said
 

@@ -2,16 +2,17 @@
 
 First what is looked for, each followed by a mark, then each frame or line by itself, in which the same words are
 followed by the mark, then what all come to, with what was found before, and what is next: `for CAFE yes: 0 park, 10
-park CAFE yes 10, 20 beach to 20 | CAFE 10.0-20.0; first`. Who learns to write the list learns to see and to listen. To
-mark in it what is looked for takes no more than to go on as before where the same word stood: the first thing that a
-small decoder learns. Two words would be many times harder to tell from others that share the last, so the list tells
-only of whom, or of what, the question asks, and one word is marked.
+park CAFE yes, 20 beach | CAFE 10.0; first`. Who learns to write the list learns to see and to listen. To mark in it
+what is looked for takes no more than to go on as before where the same word stood: the first thing that a small
+decoder learns. Two words would be many times harder to tell from others that share the last, so the list tells only
+of whom, or of what, the question asks, and one word is marked.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from dataclasses import field as field_of
 
 from loupe.benchmarks.toytown.speech import BRANDS, NUMBERS
 from loupe.benchmarks.toytown.world import COLOURS, PLACES, THINGS
@@ -43,24 +44,23 @@ class Sought:
     read: Read
     marks: Marks = Marks()
     """What stands behind each mark."""
+    met: Mapping[str, float] = field_of(default_factory=dict)
+    """When some were met: they are looked for no more."""
 
     def note(self, told: str) -> str:
         """The note of a percept in words. What is sought does not begin it: it would be other tokens there."""
         marks = deepcopy(self.marks)
-        sought = " ".join(_mark(phrase, marks.head(phrase)) for phrase in self.phrases)
+        sought = " ".join(_mark(phrase, marks.head(phrase)) for phrase in self._left)
         each = ", ".join(f"{moment(line)} {self._marked(line, marks)}" for line in lines_of(told))
         return f"for {sought}: {each or '-'}{SEEN}{short(self.read(told))}"
 
     def _marked(self, line: Line, marks: Marks) -> str:
-        said = self.tell(line) or "-"
-        told = re.findall(self._any, said)
-        marked = re.sub(self._any, lambda match: _mark(match[0], marks.met(match[0], line)), said)
-        passed = [marks.passed(phrase, line) for phrase in self.phrases if phrase not in told]
-        return " ".join(filter(None, (marked, *passed)))
+        left = rf"\b(?:{'|'.join(map(re.escape, self._left))})\b"
+        return re.sub(left, lambda match: _mark(match[0], marks.met(match[0], line)), self.tell(line) or "-")
 
     @property
-    def _any(self) -> str:
-        return rf"\b(?:{'|'.join(map(re.escape, self.phrases))})\b"
+    def _left(self) -> list[str]:
+        return [phrase for phrase in self.phrases if phrase not in self.met]
 
     def at(self, place: str) -> "Sought":
         """The same, of which the frames of a place alone count."""

@@ -104,7 +104,7 @@ def word(names: Names, seen: Explored) -> Plan:
         for start, end in [] if is_none(note) else spans_in(note):
             tell = scene_and(doings_of(names["colour"]))
             sought = Sought((does,), tell, sign_while(place, act)).at(place)
-            window = start - apart(seen) + 1, max(end, start + apart(seen))
+            window = start - apart(seen) + 1, end + apart(seen) - 1
             found = yield from until_found(iter(closer(seen, window, sought)))
             if not is_none(found):
                 yield from give(found, found.split()[0])
