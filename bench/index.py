@@ -1,6 +1,6 @@
 """The whole index job against its captioner alone, what the framework costs, and what shared captions save and lose.
 
-    python -m bench.index --films 4 --minutes 30
+    python -m bench.index --films 4 --minutes 75
 
 Films of toytown, the demo's config and models, in one run: all figures are ratios or shares of that run. The captioner
 is the same engine with the same settings alone and in the job, threads included; the job has the machine's other
@@ -49,7 +49,7 @@ class Arguments:
 
     films: int = 4
     """Films of the library; sharing and recall are measured on the first."""
-    minutes: int = 30
+    minutes: int = 75
     """Length of each. What a job costs whatever its length weighs more on a short library."""
 
 
