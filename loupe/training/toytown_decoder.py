@@ -215,7 +215,7 @@ class TaskBatches:
                 lines = int(rng.integers(2, 32))
                 return [find_task(rng, lines) for _ in range(max(4, 64 // lines))]
             case "compare":
-                return [compare_task(rng) for _ in range(24)]
+                return [compare_task(rng) for _ in range(64)]
             case "chunk":
                 seconds = round(float(np.exp(rng.uniform(np.log(2), np.log(60)))))
                 return [chunk_task(rng, self.film(), seconds) for _ in range(max(2, 48 // seconds))]
