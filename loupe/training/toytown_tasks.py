@@ -18,6 +18,7 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.captioning import caption_request
 from loupe.prompts import load
 from loupe.summarizing import chunk_summary_request, video_summary_request
+from loupe.training.toytown_lessons.oracle_steps import by_letter, compared, with_most, with_order
 from schemas.messages import Image, Message, Text
 from schemas.outputs import ChunkSummary, FrameAnswer, FrameCaption
 from schemas.questions import LETTERS
@@ -298,28 +299,25 @@ def find_task(rng: np.random.Generator, lines: int, questions: int = 8) -> Task:
 def compare_task(rng: np.random.Generator) -> Task:
     """Numbers of names, one after the other: each time the most so far, or all of them in order.
 
-    Worded as the agents' notes are: which of two numbers is larger is learned from many pairs.
+    Said as the agents' notes say it: which of two numbers is larger is learned from many pairs.
     """
     names = [str(name) for name in rng.choice(WORDS, 4, replace=False)]
     kind = ("most", "order", "all")[int(rng.choice(3, p=(0.4, 0.4, 0.2)))]
     digits = {"most": 2.9, "order": 3.4, "all": 1.4}[kind]
     numbers: list[int] = rng.integers(0, int(10 ** rng.uniform(0.7, digits)), len(names)).tolist()
-    options = "\n".join(f"{letter}. {name}" for letter, name in zip(LETTERS, names, strict=False))
     met: dict[str, int] = {}
     turns: list[tuple[str, str]] = []
-    for letter, name, number in zip(LETTERS, names, numbers, strict=False):
+    for (noted, name, _), number in zip(by_letter(names), numbers, strict=True):
         met[name] = number
-        if kind == "order":
-            order = " ".join(f"{each} {met[each]:.1f}" for each in sorted(met, key=lambda each: met[each]))
-            turns.append((f"[{number:.1f}] {name}", f"{letter} {name} {number:.1f}; order {order}"))
-        else:
-            best = max(met, key=lambda each: met[each])
-            turns.append((f"{number} hits.", f"{letter} {name} {number}; most {best} {met[best]}"))
+        if kind == "most":
+            most = max(met.items(), key=lambda each: each[1])
+            turns.append((f"{number} hits.", with_most(noted, number, most)))
+        elif kind == "order":
+            turns.append((f"[{number:.1f}] {name}", with_order(f"{noted} {number:.1f}", met.items())))
     if kind == "all":
-        told = " ".join(f"{name} {number}" for name, number in met.items())
-        pairs = (said[2:].replace("; most", ":") for _, said in turns)
-        turns = [(told, ", ".join(pairs))]
+        turns = [(" ".join(f"{name} {number}" for name, number in met.items()), compared(met))]
     (shown, target), *later = turns
+    options = "\n".join(f"{letter}. {name}" for letter, name in zip(LETTERS, names, strict=False))
     return Task((Message(role="user", content=f"{options}\n{shown}"),), target, later=tuple(later))
 
 

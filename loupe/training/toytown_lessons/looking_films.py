@@ -48,9 +48,10 @@ from loupe.training.toytown_lessons.oracle_steps import (
     answer_count,
     answer_order,
     as_spans,
+    compared,
     firsts_in,
     give,
-    is_none,
+    has_times,
     joined,
     spans_in,
     stretch,
@@ -74,12 +75,11 @@ def when_sign(names: Names, seen: Explored) -> Plan:
 
     def far(told: str) -> str:
         note, end = run_of(sign, 1, spans)(told), lines_of(told)[-1].start
-        over = not is_none(note) and (spans_in(note)[-1][1] < end or end == seen.seconds)
+        over = has_times(note) and (spans_in(note)[-1][1] < end or end == seen.seconds)
         return NEXT.join((note, FIRST)) if over else note
 
     for each in scans(seen, scenes((sign,), far)):
-        note = yield each
-        spans[:] = [] if is_none(note) else spans_in(note)
+        spans[:] = spans_in((yield each))
         if spans and spans[-1][1] < each.arguments["end"]:
             break
     if not spans:
@@ -107,8 +107,7 @@ def when_place(names: Names, seen: Explored) -> Plan:
     place, half = place_of(names), apart(seen) / 2
     spans: list[Window] = []
     for each in scans(seen, scenes((place,), run_of(place, 0, spans))):
-        note = yield each
-        spans[:] = [] if is_none(note) else spans_in(note)
+        spans[:] = spans_in((yield each))
     shown = [(start, min(end + half, seen.seconds)) for start, end in spans]
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(shown))
 
@@ -166,11 +165,8 @@ def _longest(seen: Explored, told: Callable[[Sequence[str], Read], Sought], patt
     for step in scans(seen, sought, max(apart(seen), APART * math.ceil(seen.seconds / COUNTABLE))):
         note = yield step
         total.update({name: int(count) - total[name] for name, count in re.findall(r"(\w+) (\d+)", note)})
-    best, compared = seen.options[0], list[str]()
-    for option in seen.options:
-        best = max(best, option, key=lambda each: total[each])
-        compared.append(f"{option} {total[option]}: {best} {total[best]}")
-    yield answer(best, [], ", ".join(compared))
+    count = {option: total[option] for option in seen.options}
+    yield answer(max(count, key=lambda option: count[option]), [], compared(count))
 
 
 def count_signs(names: Names, seen: Explored) -> Plan:
@@ -190,8 +186,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     events: list[Window] = []
 
     def happens(told: str) -> str:
-        spans = where(rf"person {act}", act, SHORTEST)(told)
-        new = [] if is_none(spans) else spans_in(spans)
+        new = spans_in(where(rf"person {act}", act, SHORTEST)(told))
         so_far = joined([Line(start, end, 1, "") for start, end in (*events, *new)], SHORTEST)  # one may lie in two
         return f"{act} {', '.join(stretch(*event) for event in so_far)}" if so_far else f"none: {act}"
 
@@ -218,6 +213,5 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
         yield answer(UNANSWERABLE, [])
         return
     for step in looks(met)[:left]:
-        note = yield step
-        events[:] = [] if is_none(note) else spans_in(note)
+        events[:] = spans_in((yield step))
     yield answer_count([start for start, _ in events])

@@ -73,9 +73,8 @@ def carried(sought: Sought, met: dict[str, float]) -> Sought:
     """
 
     def read(told: str) -> str:
-        now = {**firsts_in(sought.read(told)), **met}
-        found = " ".join(f"{name} {now[name]:.1f}" for name in {**met, **now})
-        return found or f"none: {sought.phrases[0]}"
+        so_far = met | firsts_in(sought.read(told)) | met  # those before stand first, and as they were
+        return " ".join(f"{name} {start:.1f}" for name, start in so_far.items()) or f"none: {sought.phrases[0]}"
 
     return replace(sought, read=read, met=met)
 

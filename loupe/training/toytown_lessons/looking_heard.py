@@ -116,8 +116,7 @@ def _brands_said(seen: Explored) -> Generator[Step, str, dict[str, float]]:
 def when_said(names: Names, seen: Explored) -> Plan:
     spans: list[Window] = []
     for step in hearings(seen, _naming(names["brand"], spans)):
-        note = yield step
-        spans[:] = [] if is_none(note) else spans_in(note)
+        spans[:] = spans_in((yield step))
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(spans))
 
 
@@ -125,8 +124,7 @@ def _naming(brand: str, before: Sequence[Window] = ()) -> Sought:
     """Notes when lines have named a brand so far: `CAFE 45.0-47.0, 70.0-71.3`."""
 
     def read(told: str) -> str:
-        named = where(rf"(?i)\b{brand}\b", brand, 0.0)(told)
-        spans = sorted({*before, *([] if is_none(named) else spans_in(named))})
+        spans = sorted({*before, *spans_in(where(rf"(?i)\b{brand}\b", brand, 0.0)(told))})
         return f"{brand} {', '.join(stretch(*span) for span in spans)}" if spans else f"none: {brand}"
 
     return replace(lines_with([brand], brands, read), marks=Lasting())

@@ -9,10 +9,9 @@ of whom, or of what, the question asks, and one word is marked.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from dataclasses import field as field_of
 
 from loupe.benchmarks.toytown.speech import BRANDS, NUMBERS
 from loupe.benchmarks.toytown.world import COLOURS, PLACES, THINGS
@@ -44,8 +43,8 @@ class Sought:
     read: Read
     marks: Marks = Marks()
     """What stands behind each mark."""
-    met: Mapping[str, float] = field_of(default_factory=dict)
-    """When some were met: they are looked for no more."""
+    met: Container[str] = ()
+    """Those that were met before: they are looked for no more."""
 
     def note(self, told: str) -> str:
         """The note of a percept in words. What is sought does not begin it: it would be other tokens there."""

@@ -5,7 +5,7 @@ Nothing here sees the film: all that is known is what stands in the prompt.
 
 import json
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -178,8 +178,7 @@ def most_of(name: str, before: tuple[str, int]) -> Callable[[str], str]:
 
     def read(result: str) -> str:
         count = hits_of(result)
-        most = max(before, (name.split()[-1], count), key=lambda each: each[1])
-        return f"{name} {count}; most {most[0]} {most[1]}"
+        return with_most(name, count, max(before, (name.split()[-1], count), key=lambda each: each[1]))
 
     return read
 
@@ -203,10 +202,27 @@ def in_order(name: str, before: Sequence[tuple[str, float]]) -> Callable[[str], 
     def read(result: str) -> str:
         note = when_in(name.split()[-1], name)(result)
         shown = [] if is_none(note) else [(name.split()[-1], spans_in(note)[0][0])]
-        order = sorted([*before, *shown], key=lambda each: each[1])
-        return f"{note}{ORDER}{' '.join(f'{name} {start:.1f}' for name, start in order)}" if order else note
+        return with_order(note, [*before, *shown]) if before or shown else note
 
     return read
+
+
+def with_most(name: str, count: int, most: tuple[str, int]) -> str:
+    """How many, and which has the most so far: `B park 74; most beach 90`."""
+    return f"{name} {count}; most {most[0]} {most[1]}"
+
+
+def with_order(note: str, met: Iterable[tuple[str, float]]) -> str:
+    """A note, and all that were met in order: `B CAFE 45.0; order BANK 20.0 CAFE 45.0`."""
+    order = sorted(met, key=lambda each: each[1])
+    return f"{note}{ORDER}{' '.join(f'{name} {start:.1f}' for name, start in order)}"
+
+
+def compared(count: Mapping[str, int]) -> str:
+    """How many of each, and which has the most so far, one by one: `park 3: park 3, beach 5: beach 5`."""
+    names = [*count]
+    most = [max(names[: number + 1], key=lambda name: count[name]) for number in range(len(names))]
+    return ", ".join(f"{name} {count[name]}: {best} {count[best]}" for name, best in zip(names, most, strict=True))
 
 
 def by_letter(options: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -225,12 +241,12 @@ def spans_in(note: str) -> list[tuple[float, float]]:
 
 def firsts_in(note: str) -> dict[str, float]:
     """The time that follows each name of a note, in seconds."""
-    return {name: float(start) for name, start in re.findall(r"(\w+) (\d+\.\d)", "" if is_none(note) else note)}
+    return {name: float(start) for name, start in re.findall(r"(\w+) (\d+\.\d)", note)}
 
 
 def has_times(note: str) -> bool:
     """Whether a note says when."""
-    return not is_none(note) and bool(spans_in(note))
+    return bool(spans_in(note))
 
 
 def is_none(note: str) -> bool:
