@@ -251,7 +251,7 @@ def write(
 ) -> None:
     """Measure what is there, and write points.parquet, scores.parquet and study.html."""
     answers = {
-        task.setting.name: read_outcomes(str(places.results(task.setting)), task.setting, task.questions)
+        task.setting.name: read_outcomes(str(places.results(task.setting)), task.questions)
         for task in tasks
         if task.setting.name not in refused
     }
@@ -274,7 +274,7 @@ def write(
         size=size,
         models=sorted({f"{role}: {name}" for each in tasks for role, name in each.config.roles.items()}),
         reasons=reasons(arguments, places),
-        notes=notes(arguments),
+        notes=notes(arguments, size),
     )
     pq.write_table(as_table(rows), places.root / "points.parquet")
     pq.write_table(scores_table(answers), places.root / "scores.parquet")
@@ -320,13 +320,16 @@ def reasons(arguments: Arguments, places: Places) -> Mapping[str, str]:
     return {str(curve): str(sentence) for curve, sentence in told.items()}
 
 
-def notes(arguments: Arguments) -> list[str]:
+def notes(arguments: Arguments, size: Size) -> list[str]:
     """How this run was made."""
     told = [
         f"A frame of a full pass is counted as {arguments.tokens_per_frame} tokens.",
         f"Up to {arguments.at_once} answer jobs ran at once, each with up to {arguments.in_flight} questions at work.",
     ]
-    quick = "This is the quick study: few questions, and no film longer than half an hour. Its intervals are wide."
+    quick = (
+        f"This is the quick study: at most {size.questions} questions a length, and no film longer than "
+        f"{max(size.lengths):g} minutes. Its intervals are wide."
+    )
     return [quick, *told] if arguments.quick else told
 
 

@@ -4,19 +4,12 @@ It stands between markers such as <film> and </film>, which the prompts write th
 one, because it holds no angle brackets when it arrives; nor can it write a model's control tokens (<|im_end|>).
 """
 
-from collections.abc import Iterable
-
 LOOKALIKES = str.maketrans("<>", "‹›")
 
 
 def as_data(text: str) -> str:
     """The text on one line, without anything that a marker is made of."""
     return " ".join(text.translate(LOOKALIKES).split())
-
-
-def lines_of_data(lines: Iterable[str]) -> str:
-    """Each text on a line of its own."""
-    return "\n".join(map(as_data, lines))
 
 
 def cut(text: str, letters: int) -> str:

@@ -46,7 +46,7 @@ def study(rule: Rule, size: Size = SMALL, **more: Any) -> Study:
     for setting, kinds in asked_of(points).items():
         asked = [question for kind in kinds for question in questions[setting.minutes, kind]]
         found = {one.question_id: outcome(one, rule(setting, number)) for number, one in enumerate(asked)}
-        answers[setting.name] = Answers(setting, found)
+        answers[setting.name] = Answers(found)
     told: dict[str, Any] = {
         "points": points,
         "questions": questions,

@@ -1,10 +1,12 @@
 """The parts of the batch job that need no models: groups, budgets, files, lines."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from loupe import prompts
 from loupe.agent.budget import Spent
 from loupe.answering.preparing import GROUP, groups_of, left_of
 from loupe.answering.progress import Progress
@@ -148,6 +150,17 @@ def test_what_decides_about_an_answer_is_neither_place_nor_speed_nor_price() -> 
         "answer.top_k: 40, now 3",
         'models.model.model: "m", now "another"',
     ]
+
+
+def test_an_edited_prompt_of_the_agents_decides_and_one_of_the_index_does_not(tmp_path: Path) -> None:
+    own = Path(shutil.copytree(prompts.FOLDER / "tiny", tmp_path / "own"))
+    tree = config_tree("database", "questions", "output", url="http://127.0.0.1:1/v1") | {"prompts": str(own)}
+    before = decides(tree)
+    (own / "caption.txt").write_text("What is to be seen?")
+    assert decides(tree) == before
+    (own / "investigator.txt").write_text("Find out.")
+    [told] = differences(before, decides(tree))
+    assert told.startswith("prompts.investigator: ")
 
 
 def decides(tree: dict[str, object]) -> dict[str, object]:

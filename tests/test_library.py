@@ -345,7 +345,6 @@ def test_rows_of_films_and_failures_that_say_nothing_new_make_no_version(library
     library.put_videos([*library.videos().values()])
     library.put_failures([{**failure, "failed_at": datetime.now(UTC)}])
     library.replace_failures([("a.mp4", -1)], [{**failure, "failed_at": datetime.now(UTC)}])
-    library.clear_failures("b.mp4")
     assert versions(database) == before
     library.put_videos([video(status="complete")])
     assert library.videos(["a.mp4"])["a.mp4"]["status"] == "complete"
@@ -359,8 +358,6 @@ def test_reasons_that_no_longer_hold_go(library: Library):
     library.put_failures([row(0, "caption"), row(1, "caption"), row(1, "embed"), row(2, "caption")])
     library.replace_failures([("a.mp4", 0), ("a.mp4", 1)], [row(1, "embed")])
     assert {(r["chunk_index"], r["stage"]) for r in library.failures("a.mp4")} == {(1, "embed"), (2, "caption")}
-    library.clear_failures("a.mp4")
-    assert library.failures() == []
 
 
 def test_a_film_that_got_shorter_and_one_that_is_gone(library: Library, database: str):

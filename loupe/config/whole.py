@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import model_validator
 
+from loupe import prompts
 from loupe.config.answer import Answer
 from loupe.config.index import PICTURES, Index
 from loupe.config.models import (
@@ -27,6 +28,7 @@ class Config(Section):
     models: dict[str, AnyModel]
     roles: dict[Role, str]
     prompts: str = "full"
+    """A set below loupe/prompts, or the absolute path of a folder with files of the same names."""
     index: Index = Index()
     answer: Answer = Answer()
     serving: Serving = Serving()
@@ -67,7 +69,7 @@ class Config(Section):
 
         roles = {role: name for role, name in sorted(self.roles.items()) if role not in ("captioner", "summarizer")}
         return {
-            "prompts": self.prompts,
+            "prompts": prompts.hashes(self.prompts, of_the_index=False),
             "roles": roles,
             "models": {name: of_a_model(self.models[name], OF_A_MODEL) for name in roles.values()},
             "pictures": self.index.model_dump(mode="json", include=set(PICTURES)),

@@ -205,10 +205,6 @@ class Library:
             commits.delete_keys(self._tables, "failures: delete", "failures", keys, stale)
         self.put_failures(rows)
 
-    def clear_failures(self, video_id: str) -> None:
-        """Delete a film's reasons."""
-        self._tables.delete("failures: delete", "failures", equals("video_id", video_id))
-
     def delete_chunks_after(self, video_id: str, chunk_count: int) -> None:
         """Delete what a film that got shorter has in chunks from index `chunk_count` on."""
         commits.delete_chunks_after(self._tables, video_id, chunk_count)

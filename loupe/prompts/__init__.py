@@ -6,6 +6,8 @@ from pathlib import Path
 from string import Template
 
 FOLDER = Path(__file__).parent
+OF_THE_INDEX = ("caption", "chunk_summary", "video_summary")
+"""What the index job asks by; all others are the agents'."""
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,9 @@ def load(prompt_set: str, name: str) -> Prompt:
         sets = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir() and not folder.name.startswith("_"))
         raise FileNotFoundError(f"no prompt {name!r} in the set {prompt_set!r}; sets: {', '.join(sets)}")
     return Prompt(f"{prompt_set}/{name}", path.read_text().rstrip("\n"))
+
+
+def hashes(prompt_set: str, *, of_the_index: bool) -> dict[str, str]:
+    """The hash of every prompt of a set by its name: of those that the index job asks by, or of the agents'."""
+    names = sorted(path.stem for path in (FOLDER / prompt_set).glob("*.txt"))
+    return {name: load(prompt_set, name).hash for name in names if (name in OF_THE_INDEX) == of_the_index}

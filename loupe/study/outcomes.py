@@ -7,7 +7,6 @@ from typing import Any
 from loupe.results import ResultsError, read_answers, read_traces
 from loupe.scoring.relevance import Stretch
 from loupe.scoring.scored import LOOKED_COLUMNS, Looked, Scored, score_question, times_of
-from loupe.study.plan import Setting
 from schemas.questions import Question
 
 Row = Mapping[str, Any]
@@ -32,7 +31,6 @@ class Outcome:
 class Answers:
     """All that a setting was asked."""
 
-    setting: Setting
     outcomes: Mapping[str, Outcome]
     """By question_id."""
 
@@ -47,7 +45,7 @@ class Answers:
         return [self.outcomes[question.question_id] for question in questions]
 
 
-def read_outcomes(folder: str, setting: Setting, questions: Sequence[Question]) -> Answers:
+def read_outcomes(folder: str, questions: Sequence[Question]) -> Answers:
     """Read what an answer job left. Raises ResultsError where the answers are not all there."""
     rows = read_answers(folder)
     missing = [question.question_id for question in questions if question.question_id not in rows]
@@ -56,8 +54,7 @@ def read_outcomes(folder: str, setting: Setting, questions: Sequence[Question]) 
     wanted = {question.question_id for question in questions}
     traces = {row["question_id"]: row for row in read_traces(folder, (*LOOKED_COLUMNS, *TURN_COLUMNS), wanted)}
     return Answers(
-        setting,
-        {one.question_id: outcome(one, rows[one.question_id], traces.get(one.question_id)) for one in questions},
+        {one.question_id: outcome(one, rows[one.question_id], traces.get(one.question_id)) for one in questions}
     )
 
 

@@ -34,7 +34,8 @@ class Places:
     def of(cls, root: Path, config: Config, seed: int) -> "Places":
         """Raises ConfigError for a package that is not installed."""
         rows = config.index.model_dump(mode="json", include=set(OF_A_ROW))
-        index = digest(seed, rows, models_of(config, INDEXING), _texts(config))
+        asked = prompts.hashes(config.prompts, of_the_index=True)
+        index = digest(seed, rows, models_of(config, INDEXING), asked)
         return cls(root, seed, index, digest(index, config.of_an_answer(), models_of(config, get_args(Role))))
 
     def films(self, minutes: float) -> Path:
@@ -67,7 +68,3 @@ def models_of(config: Config, roles: Collection[str]) -> Mapping[str, Any]:
     names = {role: name for role, name in sorted(config.roles.items()) if role in roles}
     told = {name: of_a_model(config.models[name], OF_A_MODEL) for name in sorted(set(names.values()))}
     return {role: told[name] for role, name in names.items()}
-
-
-def _texts(config: Config) -> list[tuple[str, str]]:
-    return [(path.name, path.read_text()) for path in sorted((prompts.FOLDER / config.prompts).glob("*.txt"))]

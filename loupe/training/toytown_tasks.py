@@ -42,16 +42,12 @@ class Task:
     """Whether the request is a lesson too: captions and summaries name the same things again and again."""
 
 
-def caption_task(still: Still, index: int) -> Task:
-    return Task(_caption_messages(), caption(still).model_dump_json(), (index,))
-
-
-def _caption_messages() -> tuple[Message, ...]:
-    return caption_request(NO_PICTURE, load("tiny", "caption")).messages
-
-
-CAPTION_MESSAGES = _caption_messages()
+CAPTION = caption_request(NO_PICTURE, load("tiny", "caption")).messages
 ASK, CHUNK, VIDEO = (load("tiny", name) for name in ("ask", "chunk_summary", "video_summary"))
+
+
+def caption_task(still: Still, index: int) -> Task:
+    return Task(CAPTION, caption(still).model_dump_json(), (index,))
 
 
 # --- questions about frames -------------------------------------------------------------------------------------------

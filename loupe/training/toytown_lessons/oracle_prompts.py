@@ -81,17 +81,9 @@ class Seen:
         return cls(float(found[1]), found[3], options, found[2], done_of(chat, NOTE.findall(found[4]), silent))
 
     @cached_property
-    def places(self) -> list[str]:
-        """Places, in the order in which the film first shows them."""
-        return self._named("Places")
-
-    @cached_property
     def signs(self) -> list[str]:
         """Words of signs, in the order in which the film first shows them; none where the summary was cut."""
-        return self._named("Text")
-
-    def _named(self, title: str) -> list[str]:
-        found = re.search(rf"{title}: (.*?)\.(?: |$)", self.summary)
+        found = re.search(r"Text: (.*?)\.(?: |$)", self.summary)
         return found[1].split(", ") if found else []
 
 
