@@ -33,11 +33,11 @@ from loupe.results import ResultsError
 from loupe.scoring.amortizing import FPS, TOKENS_A_FRAME, film_tokens
 from loupe.study import work
 from loupe.study.findings import findings
-from loupe.study.measures import Measured, Study, measure
+from loupe.study.measures import Measured, Study, measure, tokens_a_frame
 from loupe.study.outcomes import Answers, read_outcomes
 from loupe.study.page import page
 from loupe.study.places import Places, overrides
-from loupe.study.plan import FULL, HELD_OUT_SEED, QUICK, Point, Setting, Size, asked_of, points_of
+from loupe.study.plan import FULL, HELD_OUT_SEED, QUICK, WHOLE, Point, Setting, Size, asked_of, points_of
 from loupe.study.sections import Story
 from loupe.study.work import Questions, Task
 from schemas.study import POINTS, SETTING_SCORES
@@ -89,8 +89,8 @@ class Arguments:
     """Answer jobs that run beside each other."""
     in_flight: int = 8
     """Questions that one of them has at work."""
-    tokens_per_frame: int = TOKENS_A_FRAME
-    """Of a frame, where a whole film is passed."""
+    tokens_per_frame: float | None = None
+    """Of a frame, where a whole film is passed; if not given, what frames add to the prompts of `passive`."""
     reasons: str | None = None
     """YAML file with a sentence a curve on why it came out as it did; reasons.yaml in the output if not given."""
     plan: bool = False
@@ -134,9 +134,12 @@ def run(arguments: Arguments, start: Start = begin) -> int:
     make_films(arguments, places, size, start)
     make_indexes(arguments, places, size, start)
     questions = work.questions_of(places, size)
-    tasks = list(work.tasks_of(points, questions, by_setting))
+    idle = idle_of(points, by_setting)
+    tasks = [task for task in work.tasks_of(points, questions, by_setting) if task.setting.name not in idle]
     refused = answer_all(arguments, places, tasks, start)
-    write(arguments, places, size, points, questions, tasks, refused)
+    for name, why in refused.items():
+        say(f"missing: {name}: {why}")
+    write(arguments, places, size, points, questions, tasks, {**idle, **refused})
     return 1 if refused else 0
 
 
@@ -156,6 +159,19 @@ def config_of(arguments: Arguments, places: Places, setting: Setting) -> Config:
     config = configs.load(arguments.config, (*arguments.set, *overrides(places, setting)))
     job = config.answer.job.model_copy(update={"front": arguments.front or config.answer.job.front})
     return config.model_copy(update={"answer": config.answer.model_copy(update={"job": job})})
+
+
+def idle_of(points: Sequence[Point], configs: Mapping[Setting, Config]) -> dict[str, str]:
+    """Settings that take away what the config does not have, by name, each with a sentence."""
+    whole = {point.setting.policy: point.setting for point in points if point.series.endswith(f", {WHOLE}")}
+    return {
+        point.setting.name: "the config has none of it to begin with"
+        for point in points
+        if point.curve == "ablation"
+        and (other := whole[point.setting.policy]) != point.setting
+        and other.indexed == point.setting.indexed
+        and configs[other].of_an_answer() == configs[point.setting].of_an_answer()
+    }
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -192,11 +208,12 @@ def answer_all(arguments: Arguments, places: Places, tasks: Sequence[Task], star
         name, folder = task.setting.name, places.results(task.setting)
         work.write_questions(folder / "questions.parquet", task.questions)
         changes = [*overrides(places, task.setting), f"answer.job.questions_in_flight={arguments.in_flight}"]
-        command = ["jobs/answer_batch.py", *of_config(arguments), *(f"--set={change}" for change in changes)]
+        command = ["jobs/answer_batch.py", "--retry-failed", *of_config(arguments)]
+        command += [f"--set={change}" for change in changes]
         command += ["--front", arguments.front] if arguments.front else []
         code, words = start(f"{name}, {task.left} questions", command, folder.with_name(f"{name}.log"))
         whole = code in (0, 1) and not work.left_of(task.config, task.questions)  # 1: some failed, and stand there
-        return name, None if whole else words
+        return name, None if whole else f"its job did not run to its end: {words}"
 
     told = in_parallel(answer, left, arguments.at_once)
     return {name: why for name, why in told if why is not None}
@@ -232,7 +249,8 @@ def print_plan(places: Places, size: Size, points: Sequence[Point], by_setting: 
         index = work.INDEX_SECONDS * minutes * size.films if unmade or work.index_missing(places, size, minutes) else 0
         seconds += film / cores + index
         say(f"{size.films} films of {minutes:g} minutes: {film:.0f} s of a core to make, {index:.0f} s to index")
-    costs = work.costs_of(places, size, points, by_setting)
+    idle = idle_of(points, by_setting)
+    costs = [one for one in work.costs_of(places, size, points, by_setting) if one.setting.name not in idle]
     for one in costs:
         left = f"{one.left} of {one.asked} questions left"
         say(f"{one.setting.name}: {left}, at most {one.tokens:,} tokens, about {one.seconds:.0f} s of a core")
@@ -249,23 +267,21 @@ def write(
     tasks: Sequence[Task],
     refused: Mapping[str, str],
 ) -> None:
-    """Measure what is there, and write points.parquet, scores.parquet and study.html."""
+    """Measure what is there, say why the rest is not, and write points.parquet, scores.parquet and study.html."""
     answers = {
         task.setting.name: read_outcomes(str(places.results(task.setting)), task.questions)
         for task in tasks
         if task.setting.name not in refused
     }
     films = {minutes: tokens_and_lengths(places, size, minutes) for minutes in size.lengths}
+    a_frame, how = a_frame_of(arguments, answers, size)
     study = Study(
         points=points,
         questions=questions,
         answers=answers,
         refused=refused,
         index_tokens={minutes: sum(tokens for tokens, _ in films[minutes]) // size.films for minutes in films},
-        film_tokens={
-            minutes: film_tokens([length for _, length in films[minutes]], FPS, arguments.tokens_per_frame)
-            for minutes in films
-        },
+        film_tokens={minutes: film_tokens([length for _, length in films[minutes]], FPS, a_frame) for minutes in films},
     )
     rows = measure(study)
     story = Story(
@@ -274,14 +290,21 @@ def write(
         size=size,
         models=sorted({f"{role}: {name}" for each in tasks for role, name in each.config.roles.items()}),
         reasons=reasons(arguments, places),
-        notes=notes(arguments, size),
+        notes=[*notes(arguments, size), f"A frame of a full pass is counted as {a_frame:.4g} tokens, {how}."],
     )
     pq.write_table(as_table(rows), places.root / "points.parquet")
     pq.write_table(scores_table(answers), places.root / "scores.parquet")
     (places.root / "study.html").write_text(page(story))
-    for name, why in refused.items():
-        say(f"missing: {name}: {why}")
     say(f"{len(rows)} points: {places.root / 'study.html'}")
+
+
+def a_frame_of(arguments: Arguments, answers: Mapping[str, Answers], size: Size) -> tuple[float, str]:
+    """Tokens of a frame that is passed to the model, and where the number is from."""
+    if arguments.tokens_per_frame is not None:
+        return arguments.tokens_per_frame, "as the command line says"
+    if found := tokens_a_frame(answers, size):
+        return found, f"which is what {size.passive_frames[-1]} of them add to a prompt with {size.passive_frames[0]}"
+    return TOKENS_A_FRAME, "those of Qwen3-VL at 512 x 288 px: this model was not shown few frames and many"
 
 
 def tokens_and_lengths(places: Places, size: Size, minutes: float) -> list[tuple[int, int]]:
@@ -323,7 +346,6 @@ def reasons(arguments: Arguments, places: Places) -> Mapping[str, str]:
 def notes(arguments: Arguments, size: Size) -> list[str]:
     """How this run was made."""
     told = [
-        f"A frame of a full pass is counted as {arguments.tokens_per_frame} tokens.",
         f"Up to {arguments.at_once} answer jobs ran at once, each with up to {arguments.in_flight} questions at work.",
     ]
     quick = (

@@ -19,7 +19,16 @@ from loupe.benchmarks.toytown.truth import truth_of
 from loupe.benchmarks.toytown.writing import write_film
 from loupe.scoring.amortizing import Costs
 from loupe.study.findings import Finding, findings
-from loupe.study.measures import ABOVE_MEAN, ANY_TURN, BREAK_EVEN, PIVOTAL, Measured, at_length, measure
+from loupe.study.measures import (
+    ABOVE_MEAN,
+    ANY_TURN,
+    BREAK_EVEN,
+    PIVOTAL,
+    Measured,
+    at_length,
+    measure,
+    tokens_a_frame,
+)
 from loupe.study.outcomes import pivotal_turn
 from loupe.study.page import page
 from loupe.study.places import Places, overrides
@@ -213,10 +222,10 @@ def test_a_setting_whose_job_did_not_run_leaves_a_gap_with_its_reason() -> None:
     whole = study(always)
     name = next(point.setting.name for point in whole.points if point.curve == "budget" and point.x == 6)
     left = {other: each for other, each in whole.answers.items() if other != name}
-    rows = measure(replace(whole, answers=left, refused={name: "the disk is full"}))
+    rows = measure(replace(whole, answers=left, refused={name: "its job did not run to its end: the disk is full"}))
     gap = one(rows, curve="budget", x=6)
     assert gap.mean is None
-    assert gap.note == "its job did not run: the disk is full"
+    assert gap.note == "its job did not run to its end: the disk is full"
     assert one(rows, curve="budget", x=52, measure="accuracy").mean == 1
 
 
@@ -313,6 +322,33 @@ def test_an_index_that_never_pays_says_so() -> None:
     assert told(findings(rows, SMALL), "film of 30 minutes").holds is False
 
 
+def test_a_question_from_which_an_index_pays_has_an_interval_that_may_have_no_end() -> None:
+    """Some questions cost more than their whole film."""
+    whole = SMALL.at * 60 * 144
+
+    def rule(setting: Setting, number: int) -> dict[str, Any]:
+        return {"answer": "A", "prompt_tokens": int(2.4 * whole) if number < 3 else 100}
+
+    rows = measure(study(rule))
+    even = one(rows, series=at_length("retrieval_critic", 30), measure=BREAK_EVEN)
+    assert even.mean is not None
+    assert even.high is None
+    finding = told(findings(rows, SMALL), "film of 30 minutes")
+    assert finding.verdict == "too few to say"
+    assert finding.told == f"from question {even.mean:g} on [{even.low:g}, never]"
+    assert f"[{even.low:g}, never]" in Seen(page(story(rows))).text
+
+
+def test_a_frame_of_a_full_pass_costs_what_frames_cost_this_model() -> None:
+    def rule(setting: Setting, number: int) -> dict[str, Any]:
+        frames = 64 if "answer.passive_frames=64" in setting.set else 16
+        return {"answer": "A", "frames": frames, "prompt_tokens": 70 + number + 57 * frames}
+
+    assert tokens_a_frame(study(rule).answers, SMALL) == pytest.approx(57)
+    few = replace(SMALL, passive_frames=(16,))
+    assert tokens_a_frame(study(rule, few).answers, few) is None
+
+
 # --- what is claimed --------------------------------------------------------------------------------------------------
 
 
@@ -326,15 +362,40 @@ def test_turns_are_flat_up_to_half_as_many_again(at_130: int, holds: bool) -> No
 
 
 def test_a_difference_that_its_interval_does_not_settle_is_left_open() -> None:
-    def rule(wrong: int) -> list[Measured]:
+    def rule(wrong: int, size: Size) -> list[Measured]:
         def one_of(setting: Setting, number: int) -> dict[str, Any]:
             return {"answer": "B" if "answer.critic.mode=off" in setting.set and number < wrong else "A"}
 
-        return measure(study(one_of))
+        return measure(study(one_of, size))
 
-    verdicts = [told(findings(rule(wrong), SMALL), "investigator is worse with no critic") for wrong in (0, 1, 6)]
-    assert [finding.holds for finding in verdicts] == [False, None, True]
-    assert [finding.verdict for finding in verdicts] == ["does not hold here", "too few to say", "holds"]
+    def verdict(wrong: int, size: Size) -> str:
+        return told(findings(rule(wrong, size), size), "investigator is worse with no critic").verdict
+
+    assert [verdict(wrong, SMALL) for wrong in (0, 1, 6)] == ["too few to say", "too few to say", "holds"]
+    many = replace(SMALL, questions=100)
+    assert [verdict(wrong, many) for wrong in (0, 2, 20)] == ["does not hold here", "too few to say", "holds"]
+
+
+def test_what_failed_stands_by_the_difference_that_it_made() -> None:
+    def rule(setting: Setting, number: int) -> dict[str, Any]:
+        if "answer.looking.purge=false" in setting.set and number < 6:
+            return {"status": "failed", "error": "RequestError: too many pictures"}
+        return always(setting, number)
+
+    finding = told(findings(measure(study(rule)), SMALL), "worse with no purge")
+    assert finding.told.endswith("points; 60 % of the questions ended without an answer")
+
+
+@pytest.mark.parametrize("right", ["A", "B"])
+def test_a_few_equal_answers_decide_nothing(right: str) -> None:
+    """A bootstrap of equal values has no width."""
+
+    def rule(setting: Setting, number: int) -> dict[str, Any]:
+        return {"answer": right, "entropies": (0.1, 0.9, 0.1), "pivotal": 1}
+
+    size = replace(SMALL, questions=4)
+    found = findings(measure(study(rule, size)), size)
+    assert {finding.holds for finding in found if finding.curve != "amortization"} == {None}
 
 
 def test_a_budget_that_is_used_up_is_not_what_the_paper_has() -> None:
@@ -345,6 +406,15 @@ def test_a_budget_that_is_used_up_is_not_what_the_paper_has() -> None:
     assert told(findings(measure(study(always)), SMALL), "stops when it knows").holds is False  # 30 of 52
     early = measure(study(lambda setting, number: {"answer": "A", "turns": 6}))
     assert told(findings(early, SMALL), "stops when it knows").holds is True
+
+
+def test_the_longest_films_are_not_stood_in_for_by_shorter_ones() -> None:
+    size = replace(SMALL, lengths=(5, 30, 60, 130))
+    whole = study(always, size)
+    left = {name: each for name, each in whole.answers.items() if not name.startswith("130m")}
+    found = findings(measure(replace(whole, answers=left)), size)
+    for part in ("times the turns", "stays level", "Turns an hour"):
+        assert told(found, part).verdict == "not measured"
 
 
 def test_one_length_alone_decides_nothing() -> None:

@@ -1,5 +1,6 @@
 """The study as a command: films, indexes and answers are made once, and the page is written from what stands there."""
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,13 +22,14 @@ from schemas.study import POINTS, SETTING_SCORES
 from tests import in_process
 from tests.answer_scene import config_tree
 from tests.answer_scene import in_process as answers_in_process
+from tests.faulty_endpoint import FaultyEndpoint
 from tests.test_report_html import Seen
 
 
 class InProcess:
     """Runs the study's commands in this process, and keeps what it was told to call them."""
 
-    def __init__(self, breaks: str = "-", code: int = 2) -> None:
+    def __init__(self, breaks: str = "nothing", code: int = 2) -> None:
         self.names: list[str] = []
         self.breaks = breaks
         self.code = code
@@ -48,7 +50,7 @@ class InProcess:
             case _:
                 asked = tyro.cli(answer_batch.Arguments, args=arguments)
                 config = answer_batch.with_arguments(configs.load(asked.config, asked.set), asked)
-                return answer_batch.run(config, answers_of=answers_in_process), ""
+                return answer_batch.run(config, retry_failed=asked.retry_failed, answers_of=answers_in_process), ""
 
 
 def write_config(folder: Path) -> str:
@@ -81,7 +83,7 @@ def test_a_study_is_made_once_and_goes_on_where_it_was_ended(tmp_path: Path, cap
     assert job.run(arguments(tmp_path), broken) == 1
     assert broken.names[:3] == ["films of 1 minutes", "films of 0.5 minutes", "index of films of 0.5 minutes"]
     page = (tmp_path / "study" / "study.html").read_text()
-    assert "retrieval_critic, no critic: its job did not run: answer_batch: it broke" in Seen(page).text
+    assert "retrieval_critic, no critic: its job did not run to its end: answer_batch: it broke" in Seen(page).text
 
     again = InProcess()
     assert job.run(arguments(tmp_path), again) == 0
@@ -139,6 +141,41 @@ def test_a_front_that_the_config_names_is_asked_where_the_command_names_none(tmp
     assert job.config_of(named, places, setting).answer.job.front == "http://127.0.0.1:9/v1"
     other = replace(named, front="http://127.0.0.1:8/v1")
     assert job.config_of(other, places, setting).answer.job.front == "http://127.0.0.1:8/v1"
+
+
+def test_what_takes_nothing_away_is_not_asked_and_says_so(tmp_path: Path) -> None:
+    started = InProcess()
+    assert job.run(arguments(tmp_path, set=("answer.critic.mode=off",)), started) == 0
+    assert not [name for name in started.names if "critic.mode=off" in name]
+    assert [name for name in started.names if "hearing=off" in name]
+    text = Seen((tmp_path / "study" / "study.html").read_text()).text
+    assert "retrieval_critic, no critic: the config has none of it to begin with" in text
+
+
+def test_questions_whose_model_could_not_be_reached_are_asked_again(tmp_path: Path) -> None:
+    """The model goes away for one job; what that left is no answer, and no fault of the model's."""
+    with FaultyEndpoint(kinds=("error",)) as endpoint:
+
+        class Outage(InProcess):
+            def __call__(self, name: str, command: Sequence[object], log: Path) -> tuple[int, str]:
+                endpoint.rate = float("passive_frames=64" in name)
+                return super().__call__(name, command, log)
+
+        behind = config_tree("", "", "", url=endpoint.url)["models"]["model"] | {"max_retries": 1}
+        changes = (f"models.behind={json.dumps(behind)}", "roles.vlm=behind")
+        told = arguments(tmp_path, lengths=(0.5,), at=0.5, set=changes)
+        assert job.run(told, Outage()) == 1
+        assert "its job did not run to its end" in Seen((tmp_path / "study" / "study.html").read_text()).text
+
+        again = InProcess()
+        endpoint.rate = 0.0
+        assert job.run(told, again) == 0
+        (only,) = again.names
+        assert only.startswith("0.5m,passive,passive_frames=64")
+    scores = pq.read_table(tmp_path / "study" / "scores.parquet").to_pylist()
+    asked = [row["status"] for row in scores if row["setting"] == "0.5m,passive,passive_frames=64"]
+    assert len(asked) == 2
+    assert "failed" not in asked
 
 
 def test_films_that_cannot_be_made_end_the_study(tmp_path: Path) -> None:

@@ -40,6 +40,6 @@ class Costs:
         return math.floor(self.index_tokens / saved) + 1 if saved > 0 else None
 
 
-def film_tokens(film_ms: Sequence[int], fps: float = FPS, tokens_a_frame: int = TOKENS_A_FRAME) -> float:
+def film_tokens(film_ms: Sequence[int], fps: float = FPS, tokens_a_frame: float = TOKENS_A_FRAME) -> float:
     """Mean tokens of the frames of a question's film, by the length of each question's film in milliseconds."""
     return sum(math.ceil(length * fps / 1000) * tokens_a_frame for length in film_ms) / len(film_ms)

@@ -21,8 +21,12 @@ FLAT_TURNS = 1.5
 """Turns about the longest films over those about half-hour ones, at most: the paper's are 12.5 / 8.5."""
 FROM_MINUTES = 30.0
 """Where the paper's films begin."""
+LEAST = 10
+"""Questions, or rollouts, without which nothing is decided: a bootstrap of a few equal values has no width."""
 WIDE = 0.25
-"""An interval of a share from which nobody can tell whether it stays level."""
+"""Of 1, or of a mean: an interval from which nobody can tell whether something stays level."""
+NO_LOSS = 0.05
+"""Of right answers: who loses surely less than this loses nothing."""
 PAPERS_SHARE = 0.8
 """Of pivotal turns, that are above the mean of their rollout."""
 
@@ -85,7 +89,7 @@ def findings(rows: Sequence[Measured], size: Size) -> list[Finding]:
     points = Points(rows)
     return [
         *_length(points, size),
-        *_budget(points),
+        *_budget(points, size),
         *_grounding(points, size),
         *_ablation(points),
         *_entropy(points),
@@ -94,29 +98,29 @@ def findings(rows: Sequence[Measured], size: Size) -> list[Finding]:
 
 
 def _length(points: Points, size: Size) -> Iterator[Finding]:
-    turns = _ends(points.line("length", "active_perception", "turns"), FROM_MINUTES)
-    claim = f"From half an hour to two hours the agent takes at most {FLAT_TURNS:g} times the turns."
-    yield _between("length", claim, turns, lambda one, last: last.mean <= FLAT_TURNS * one.mean, amount)
-    right = _ends(points.line("length", "active_perception", "accuracy"), FROM_MINUTES)
+    long = [minutes for minutes in size.lengths if minutes >= FROM_MINUTES]
+    turns = _ends(points.line("length", "active_perception", "turns"), long)
+    claim = f"About films of half an hour and more the agent takes at most {FLAT_TURNS:g} times the turns."
+    yield _between("length", claim, turns, flat, amount)
+    right = _ends(points.line("length", "active_perception", "accuracy"), long)
     yield _between("length", "Its accuracy stays level.", right, level, share)
-    hourly = _ends(points.line("length", "active_perception", "turns an hour of film"))
-    claim = "Turns an hour of film fall."
-    yield _between(
-        "length", claim, hourly, lambda one, last: decided(last.high < one.low, last.mean >= one.mean), amount
-    )
-    blind = _ends(points.line("length", f"passive, {size.passive_frames[0]} frames", "accuracy"))
-    claim = "Frames spread evenly miss more, the longer the film."
-    yield _between("length", claim, blind, lambda one, last: decided(last.high < one.low, last.mean >= one.mean), share)
+    hourly = _ends(points.line("length", "active_perception", "turns an hour of film"), size.lengths)
+    yield _between("length", "Turns an hour of film fall.", hourly, falls, amount)
+    blind = _ends(points.line("length", f"passive, {size.passive_frames[0]} frames", "accuracy"), size.lengths)
+    yield _between("length", "Frames spread evenly miss more, the longer the film.", blind, falls, share)
 
 
-def _budget(points: Points) -> Iterator[Finding]:
-    right = _ends(points.line("budget", "active_perception", "accuracy"))
-    claim = "More turns, more right answers."
-    yield _between("budget", claim, right, lambda one, last: decided(last.low > one.high, last.mean <= one.mean), share)
-    used = points.line("budget", "active_perception", "turns")
+def _budget(points: Points, size: Size) -> Iterator[Finding]:
+    right = _ends(points.line("budget", "active_perception", "accuracy"), size.budgets)
+    yield _between("budget", "More turns, more right answers.", right, lambda one, last: falls(last, one), share)
     claim = "The agent stops when it knows: of the largest budget less than half is used."
-    told = f"{amount(used[-1][1])} of {used[-1][0]:g} turns" if used else NOT_KNOWN
-    yield Finding("budget", claim, used[-1][1].mean < used[-1][0] / 2 if used else None, told)
+    line = dict(points.line("budget", "active_perception", "turns"))
+    used, half = line.get(size.budgets[-1]), size.budgets[-1] / 2
+    if used:
+        told = f"{amount(used)} of {size.budgets[-1]:g} turns"
+        yield Finding("budget", claim, decided(used.high < half, used.low >= half, used), told)
+    else:
+        yield Finding("budget", claim, None, NOT_KNOWN)
 
 
 def _grounding(points: Points, size: Size) -> Iterator[Finding]:
@@ -124,8 +128,7 @@ def _grounding(points: Points, size: Size) -> Iterator[Finding]:
     blind = points.one("grounding", f"passive, {size.passive_frames[0]} frames", "mean IoU")
     claim = "Narrowing in finds times that one look does not."
     if agent and blind:
-        holds = decided(agent.low > blind.high, agent.mean <= blind.mean)
-        yield Finding("grounding", claim, holds, f"mean IoU {overlap(agent)} against {overlap(blind)}")
+        yield Finding("grounding", claim, falls(agent, blind), f"mean IoU {overlap(agent)} against {overlap(blind)}")
     else:
         yield Finding("grounding", claim, None, NOT_KNOWN)
 
@@ -135,8 +138,11 @@ def _ablation(points: Points) -> Iterator[Finding]:
         policy, _, what = series.partition(", ")
         lost = points.one("ablation", series, "difference")
         if what != WHOLE:
-            holds = None if lost is None else decided(lost.high < 0, lost.mean >= 0)
+            holds = None if lost is None else decided(lost.high < 0, _at_least(lost) > -NO_LOSS, lost)
             told = NOT_KNOWN if lost is None else f"{in_points(lost)} points"
+            silent = points.one("ablation", series, "no answer")
+            if lost and silent and silent.mean:
+                told += f"; {100 * silent.mean:.0f} % of the questions ended without an answer"
             yield Finding("ablation", f"{policy} is worse with {what}.", holds, told)
 
 
@@ -145,8 +151,8 @@ def _entropy(points: Points) -> Iterator[Finding]:
     claim = "Four times in five the pivotal turn is less sure than the mean of its rollout."
     if pivotal and anyone:
         told = f"{share(pivotal)} of pivotal turns, {share(anyone)} of all turns; {pivotal.count} rollouts"
-        high, low = pivotal.high >= PAPERS_SHARE, pivotal.mean <= anyone.mean
-        yield Finding("entropy", claim, decided(high and pivotal.low > anyone.mean, low or not high), told)
+        as_often = pivotal.mean >= PAPERS_SHARE and pivotal.low > anyone.mean
+        yield Finding("entropy", claim, decided(as_often, pivotal.high < PAPERS_SHARE, pivotal), told)
     else:
         yield Finding("entropy", claim, None, NOT_KNOWN)
 
@@ -158,29 +164,53 @@ def _amortization(points: Points, size: Size) -> Iterator[Finding]:
         if not found:
             yield Finding("amortization", claim, None, NOT_KNOWN)
         for row in found:
-            holds = row.mean is not None and row.mean <= QUESTIONS[-1]
-            yield Finding("amortization", claim, holds, row.note or f"from question {row.mean:g} on")
+            surely, perhaps = (end is not None and end <= QUESTIONS[-1] for end in (row.high, row.low))
+            holds = True if surely else None if perhaps else False
+            yield Finding("amortization", claim, holds, row.note or pays_from(row))
 
 
 NOT_KNOWN = "points are missing"
 Ends = tuple[tuple[float, Estimate], tuple[float, Estimate]]
 
 
-def decided(yes: bool, no: bool) -> bool | None:
+def decided(yes: bool, no: bool, *by: Estimate) -> bool | None:
     """Neither: the numbers lean that way, and there are too few of them to be sure."""
-    return True if yes else False if no else None
+    return None if any(each.count < LEAST for each in by) else True if yes else False if no else None
+
+
+def flat(one: Estimate, last: Estimate) -> bool | None:
+    """Whether turns grow by no more than FLAT_TURNS from the beginning of a line to its end."""
+    return decided(last.high <= FLAT_TURNS * one.low, last.low > FLAT_TURNS * one.high, one, last)
 
 
 def level(one: Estimate, last: Estimate) -> bool | None:
     """Whether a share is, at the end of a line, within its interval at the beginning, or above it."""
-    narrow = one.high - one.low <= WIDE
-    return decided(narrow and last.mean >= one.low, last.high < one.low or (narrow and last.mean < one.low))
+    narrow = _width(one) <= WIDE
+    return decided(narrow and last.mean >= one.low, last.high < one.low or (narrow and last.mean < one.low), one, last)
 
 
-def _ends(line: Sequence[tuple[float, Estimate]], start: float = 0) -> Ends | None:
-    """The first point of a line from `start` on, and the last."""
-    kept = [point for point in line if point[0] >= start]
-    return (kept[0], kept[-1]) if len(kept) > 1 else None
+def falls(one: Estimate, last: Estimate) -> bool | None:
+    """Whether the end of a line lies surely below its beginning; a share is never more than 1."""
+    narrow = max(_width(one), _width(last)) <= WIDE * max(1.0, one.mean)
+    return decided(last.high < one.low, last.mean >= one.mean and narrow, one, last)
+
+
+def _width(found: Estimate) -> float:
+    """Of its interval: a bootstrap of equal values has none, and then it is that of the rule of three."""
+    return max(found.high - found.low, 3 / found.count)
+
+
+def _at_least(found: Estimate) -> float:
+    """The lower end of its interval; where all values are equal, by the rule of three."""
+    return min(found.low, found.mean - 3 / found.count)
+
+
+def _ends(line: Sequence[tuple[float, Estimate]], planned: Sequence[float]) -> Ends | None:
+    """The points at the first of the planned places and at the last; None where one of them is missing."""
+    points = dict(line)
+    if len(planned) < 2 or planned[0] not in points or planned[-1] not in points:
+        return None
+    return (planned[0], points[planned[0]]), (planned[-1], points[planned[-1]])
 
 
 def _between(
@@ -197,6 +227,12 @@ def _between(
     unit = "turns" if curve == "budget" else "minutes"
     told = f"{show(first)} at {start:g} {unit}, {show(last)} at {end:g}"
     return Finding(curve, claim, holds(first, last), told)
+
+
+def pays_from(row: Measured) -> str:
+    """From which question on an index pays: from question 4 on [2, never]."""
+    low, high = ("never" if end is None else f"{end:g}" for end in (row.low, row.high))
+    return f"from question {row.mean:g} on [{low}, {high}]"
 
 
 def amount(found: Estimate) -> str:

@@ -12,7 +12,7 @@ from loupe.scoring.scored import MISSING, WITH_ANSWER, Scored
 from loupe.scoring.statistics import Estimate
 from loupe.scoring.summary import RECALL_AT, Sampling
 from loupe.study.outcomes import Answers, Outcome
-from loupe.study.plan import WHOLE, Asked, Curve, Point
+from loupe.study.plan import WHOLE, Asked, Curve, Point, Size, passive
 from schemas.questions import UNANSWERABLE, Question
 
 QUESTIONS = (1, 2, 4, 8, 16, 32, 64)
@@ -60,12 +60,26 @@ class Study:
     answers: Mapping[str, Answers]
     """By the name of the setting; those that could not be run are missing."""
     refused: Mapping[str, str]
-    """Why, by the name of the setting."""
+    """Why not, by the name of the setting."""
     index_tokens: Mapping[float, int]
     """Of one film's index, by its length."""
     film_tokens: Mapping[float, float]
     """Of one full pass over a film, by its length."""
     sampling: Sampling = Sampling()
+
+
+def tokens_a_frame(answers: Mapping[str, Answers], size: Size) -> float | None:
+    """What a frame more adds to a prompt of this run, in tokens: by `passive` with few frames and with many.
+
+    None where its model was not shown both.
+    """
+    few, many = (answers.get(passive(size.at, size.passive_frames[place]).name) for place in (0, -1))
+    if few is None or many is None:
+        return None
+    pairs = [(one.scored, many.outcomes[name].scored) for name, one in few.outcomes.items() if name in many.outcomes]
+    shown = [(one, two) for one, two in pairs if 0 < one.frames < two.frames]
+    more = sum(two.frames - one.frames for one, two in shown)
+    return sum(two.prompt_tokens - one.prompt_tokens for one, two in shown) / more if more else None
 
 
 def measure(study: Study) -> list[Measured]:
@@ -76,7 +90,7 @@ def measure(study: Study) -> list[Measured]:
 def _of_point(study: Study, point: Point) -> Iterator[Measured]:
     answers = study.answers.get(point.setting.name)
     if answers is None:
-        why: str | None = f"its job did not run: {study.refused.get(point.setting.name, 'no answers')}"
+        why: str | None = study.refused.get(point.setting.name, "there are no answers")
     else:
         why = answers.impossible and f"not possible with this model: {answers.impossible}"
     if answers is None or why is not None:
@@ -138,7 +152,7 @@ def _ablation(study: Study, point: Point, outcomes: Sequence[Outcome]) -> Iterat
     whole = f"{point.setting.policy}, {WHOLE}"
     (other,) = [one for one in study.points if (one.curve, one.series) == ("ablation", whole)]
     base = study.answers.get(other.setting.name)
-    if point.series == whole or base is None:
+    if point.series == whole or base is None or base.impossible:
         return
     before = base.of(study.questions[point.setting.minutes, point.asked])
     pairs = [

@@ -135,8 +135,8 @@ def _told(row: Measured) -> tuple[str, ...]:
     at = "" if row.x is None else f"{row.x:g}"
     if row.mean is None:
         return row.series, row.measure, at, "–", "", str(row.count)
-    ends = f"[{count(row.low)}, {count(row.high)}]" if row.low is not None and row.high is not None else ""
-    return row.series, row.measure, at, count(row.mean), ends, str(row.count)
+    low, high = ("never" if end is None else count(end) for end in (row.low, row.high))  # where an index never pays
+    return row.series, row.measure, at, count(row.mean), f"[{low}, {high}]", str(row.count)
 
 
 def _rules(story: Story) -> Html:

@@ -59,6 +59,8 @@ def overrides(places: Places, setting: Setting) -> tuple[str, ...]:
         "index.library": str(places.films(setting.minutes) / "films"),
         "answer.job.questions": str(places.results(setting) / "questions.parquet"),
         "answer.job.output": str(places.results(setting)),
+        "answer.notes.keep": False,  # settings that run beside each other share an index, and no answer helps another
+        "answer.notes.offer": 0,
     }
     return (*setting.set, *(f"{name}={json.dumps(value)}" for name, value in own.items()))
 

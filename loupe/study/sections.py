@@ -88,8 +88,8 @@ def _length(story: Story) -> Section:
     return Section(
         "length",
         "Length of the film",
-        "The same kinds of question about longer and longer films, with one budget of turns for all. The paper's agent "
-        "takes 8.5 turns at 30 minutes and 12.5 at 130, and stays near 50 % right.",
+        "The same kinds of question about longer and longer films; who looks for itself has the same turns whatever "
+        "the length. The paper's agent takes 8.5 turns at 30 minutes and 12.5 at 130, and stays near 50 % right.",
         tuple(figure for figure in figures if figure),
     )
 

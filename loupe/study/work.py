@@ -13,6 +13,7 @@ from loupe.answering import preparing, store
 from loupe.answering.estimating import estimate
 from loupe.answering.run import find_run
 from loupe.config import Config
+from loupe.engines.protocol import UnavailableError
 from loupe.library import Library
 from loupe.questions import read_questions
 from loupe.study.places import Places
@@ -35,6 +36,8 @@ START_SECONDS = 15.0
 EXPECTED_TURNS = {"passive": 1.0, "retrieval_critic": 5.0, "investigator": 5.0}
 """Of a question; others take DEFAULT_TURNS, where they may."""
 DEFAULT_TURNS = 8.0
+UNREACHED = f"{UnavailableError.__name__}:"
+"""How an answer's error begins when its model could not be reached."""
 
 Questions = Mapping[tuple[float, Asked], Sequence[Question]]
 """By length in minutes."""
@@ -48,7 +51,7 @@ class Task:
     config: Config
     questions: Sequence[Question]
     left: int
-    """Of the questions, those without an answer."""
+    """Of the questions, those without an answer: never asked, or given up while no model could be reached."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,16 @@ def tasks_of(points: Sequence[Point], questions: Questions, configs: Mapping[Set
 
 
 def left_of(config: Config, questions: Sequence[Question]) -> int:
-    """How many of the questions have no answer in the folder of a setting's job. Raises RunError."""
+    """How many of the questions have no answer in the folder of a setting's job. Raises RunError.
+
+    What failed because no model could be reached (UnavailableError) is left too; other failures are what the model
+    makes of a question, and stand.
+    """
     output = config.answer.job.output
-    return len(preparing.left_of(questions, store.read_finished(output, find_run(output, config))))
+    finished = store.read_finished(output, find_run(output, config))
+    errors = dict(zip(finished["question_id"].to_pylist(), finished["error"].to_pylist(), strict=True))
+    unreached: int = sum((errors.get(one.question_id) or "").startswith(UNREACHED) for one in questions)
+    return unreached + len(preparing.left_of(questions, finished))
 
 
 def write_questions(place: Path, questions: Sequence[Question]) -> None:
