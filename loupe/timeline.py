@@ -8,6 +8,10 @@ Span = tuple[float, float]
 """(start, end), in any one unit."""
 
 
+MOST_SECONDS = 1e9
+"""Longer than any film: what a model writes may be any number that JSON has, and 1000 times that no number at all."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """A stretch [start, end) of a film, the unit of indexing."""
@@ -26,6 +30,11 @@ class Cluster:
     count: int
     best_score: float
     density_per_minute: float
+
+
+def to_ms(seconds: float) -> int:
+    """Seconds as milliseconds; MOST_SECONDS for what is beyond them."""
+    return round(1000 * max(-MOST_SECONDS, min(seconds, MOST_SECONDS)))
 
 
 def chunks(duration_ms: int, chunk_seconds: float = 60) -> list[Chunk]:

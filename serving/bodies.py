@@ -7,6 +7,7 @@ store ...) is accepted and not read; `seed` is best effort in the API itself, an
 
 from typing import Annotated, Any, Literal
 
+from loupe.engines.openai import LIKELIEST
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
@@ -122,6 +123,8 @@ class ChatBody(Body):
     temperature: float = Field(default=0, ge=0, le=2, allow_inf_nan=False)
     response_format: Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")] | None = None
     logprobs: bool = False
+    top_logprobs: int = Field(default=0, ge=0, le=LIKELIEST)
+    """With logprobs, so many of the likeliest tokens in the place of each."""
     return_token_ids: bool = False
     """As vLLM has it: with logprobs, the ids of the written tokens stand beside them."""
     stream: bool = False
@@ -129,7 +132,6 @@ class ChatBody(Body):
 
     n: int = Field(default=1, ge=1, le=1)
     top_p: float = Field(default=1, ge=1, le=1)
-    top_logprobs: int = Field(default=0, ge=0, le=0)
     frequency_penalty: float = Field(default=0, ge=0, le=0)
     presence_penalty: float = Field(default=0, ge=0, le=0)
 

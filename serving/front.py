@@ -100,7 +100,7 @@ def build_front(voices: Voices, serving: Serving, token: str | None = None) -> F
 
 
 def _answer_of(model: str, body: ChatBody) -> Answer:
-    return Answer(model, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), body.return_token_ids)
+    return Answer(model, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), body.return_token_ids, body.top_logprobs)
 
 
 async def _within(timeout_s: float, said: Awaitable[T], model: str) -> T:

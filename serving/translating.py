@@ -54,6 +54,7 @@ def chat_request(body: ChatBody, limits: Serving, session: str = "") -> ChatRequ
         max_tokens=body.max_completion_tokens or body.max_tokens or 512,
         temperature=body.temperature,
         logprobs=body.logprobs,
+        likeliest=body.top_logprobs if body.logprobs else 0,
         session=session,
     )
 
@@ -160,6 +161,7 @@ class Answer:
     created: int
     """Seconds since 1970."""
     token_ids: bool = False
+    likeliest: int = 0
 
     def completion(self, reply: Reply) -> Json:
         """The reply, whole."""
@@ -181,7 +183,7 @@ class Answer:
 
     def _end(self, reply: Reply) -> Json:
         ids = {"token_ids": reply.token_ids and list(reply.token_ids)} if self.token_ids else {}
-        return {"finish_reason": reply.finish_reason, "logprobs": _logprobs(reply), **ids}
+        return {"finish_reason": reply.finish_reason, "logprobs": _logprobs(reply, self.likeliest), **ids}
 
     def _as(self, kind: str, choices: list[Json]) -> Json:
         return {"id": self.name, "object": kind, "created": self.created, "model": self.model, "choices": choices}
@@ -193,15 +195,20 @@ def usage(reply: Reply) -> Json:
     return {"usage": {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}}
 
 
-def _logprobs(reply: Reply) -> Json | None:
+def _logprobs(reply: Reply, likeliest: int) -> Json | None:
     if reply.logprobs is None:
         return None
     tokens = reply.tokens or ("",) * len(reply.logprobs)
+    beside = reply.likeliest or ((),) * len(reply.logprobs)
     content = [
-        {"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": []}
-        for token, logprob in zip(tokens, reply.logprobs, strict=True)
+        _logprob(token, logprob) | {"top_logprobs": [_logprob(*one) for one in others[:likeliest]]}
+        for token, logprob, others in zip(tokens, reply.logprobs, beside, strict=True)
     ]
     return {"content": content, "refusal": None}
+
+
+def _logprob(token: str, logprob: float) -> Json:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
 def embeddings(vectors: Vectors, body: EmbeddingBody, model: str) -> Json:

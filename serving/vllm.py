@@ -12,11 +12,11 @@ from typing import Any
 
 from loupe.config import VllmModel, resolve_source
 from loupe.engines.counting import picture_usage
-from loupe.engines.openai import read_completion, request_body
+from loupe.engines.openai import of_tokens, read_completion, request_body
 from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
 from loupe.engines.templating import ChatTemplate, open_template
 from loupe.engines.vllm import engine_arguments, placement, structured_outputs
-from openai.types.chat import ChatCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionTokenLogprob
 from ray.serve.config import RequestRouterConfig
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 from ray.serve.llm import LLMConfig, build_llm_deployment
@@ -162,6 +162,5 @@ class Heard:
             usage=pictures + self.usage,
             finish_reason=self.finish_reason,
             token_ids=tuple(self.token_ids) or None,
-            logprobs=tuple(token["logprob"] for token in self.logprobs) or None,
-            tokens=tuple(token["token"] for token in self.logprobs) or None,
+            **of_tokens([ChatCompletionTokenLogprob.model_validate(token) for token in self.logprobs]),
         )

@@ -56,6 +56,13 @@ async def test_a_note_has_the_exact_times_of_what_it_is_about(films: str, tmp_pa
     ]
 
 
+async def test_a_turn_that_could_not_be_read_loses_no_note(films: str) -> None:
+    said = [look(0, 1, 2), "what?", look(1, 2, 2, observation="a cat sits"), answer("A", observation="a dog runs")]
+    trace = await Cast(None, vlm=said, root=films).play(question(), "investigator")
+    assert [turn.parsed for turn in trace.turns] == [True, False, True, True]
+    assert [(row["text"], row["start_ms"]) for row in notes_of(trace)] == [("a cat sits", 0), ("a dog runs", 1000)]
+
+
 async def test_notes_are_kept_each_once_and_a_question_asked_again_replaces_its_own(films: str, tmp_path: Path) -> None:
     cast, first = await explored(films, tmp_path, question(), "a cat sits", "a dog runs", notes={"keep": True})
     _, again = await explored(films, tmp_path, question(), "an egg falls", notes={"keep": True})

@@ -12,11 +12,12 @@ import pytest
 from loupe import storage
 from loupe.agent.footage import Held
 from loupe.agent.loop import rollout
-from loupe.agent.policies import POLICIES
+from loupe.agent.policies import POLICIES, find_policy
 from loupe.agent.view import prompt_of
 from loupe.benchmarks.toytown.film import write_mp4
 from loupe.benchmarks.toytown.screenplay import Film as ToytownFilm
 from loupe.benchmarks.toytown.writing import write_film as write_toytown
+from loupe.config import Answer
 from loupe.engines.protocol import ChatRequest, UnavailableError
 from loupe.engines.scripted import ScriptedEngine
 from loupe.engines.scripted_speech import ScriptedTranscriber
@@ -117,6 +118,8 @@ async def test_a_look_that_is_refused_leaves_the_last_one_in_place(films: str) -
         (look(3, 7, 2), 'The film ends at 6.0: ask for "start":3.0,"end":6.0'),
         (look(-1, 2, 2), "0 <= start <= end <= 6.0, not -1 and 2"),
         (look(4, 3, 2), "0 <= start <= end <= 6.0, not 4 and 3"),
+        (look(0, 1e306, 3), 'The film ends at 6.0: ask for "start":0.0,"end":6.0'),
+        (look(1e306, 1e306, 3), "The film ends at 6.0: there is no more of it."),
         (look(0, 6, 61), "At most 60 frames can be looked at together, not 61."),
         (look(0, 2, 3), "it is shown above"),
         (answer("A", confidence=0.6), "a confidence of at least 0.9, and yours is 0.6"),
@@ -169,6 +172,12 @@ async def test_the_last_step_answers_however_unsure(films: str) -> None:
 async def test_turns_follow_the_length_or_are_fixed(looking: dict, steps: int, films: str) -> None:
     cast, _ = await play(films, [look(0, 1, 2), answer("A", **SURE)], looking=looking)
     assert f"Step 1 of {steps}." in cast.prompts("vlm")[0]
+
+
+@pytest.mark.parametrize(("minutes", "turns"), [(0.5, 5), (5, 10), (20.9, 25), (46, 51), (130, 52)])
+def test_turns_are_five_and_one_a_minute_up_to_the_most(minutes: float, turns: int) -> None:
+    settings = Answer.model_validate({"looking": {"max_turns": 52}})
+    assert find_policy("active_perception").allowance(settings, 0, round(60_000 * minutes)) == turns
 
 
 async def test_a_config_narrows_the_limits_of_the_policy(films: str) -> None:

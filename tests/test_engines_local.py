@@ -165,7 +165,7 @@ async def test_several_pictures_of_any_shape_in_one_request(sources: dict[str, s
 async def test_logprobs_are_the_models_own(source: str, schema: dict[str, Any] | None) -> None:
     """Those of a forward pass over the prompt and the reply, whatever the grammar's mask did."""
     content = ["what is it"] if "llama" in source else ["what is it", picture(1)]
-    request = ask(*content, schema=schema, logprobs=True, temperature=1.0)
+    request = ask(*content, schema=schema, logprobs=True, likeliest=3, temperature=1.0)
     short = ask("a", logprobs=True, max_tokens=3)
     reply, _ = await answers(source, [request, short])
     opened = checkpoint.load(source, device="cpu")
@@ -181,6 +181,11 @@ async def test_logprobs_are_the_models_own(source: str, schema: dict[str, Any] |
         logprobs = opened.model(**inputs).logits[0, start - 1 : -1].log_softmax(dim=-1)
     expected = logprobs.gather(1, written[0][:, None])[:, 0]
     assert reply.logprobs == pytest.approx(expected.tolist(), abs=1e-3)
+    best = logprobs.topk(3)
+    assert reply.likeliest is not None
+    for told, tokens, odds in zip(reply.likeliest, best.indices.tolist(), best.values.tolist(), strict=True):
+        assert [text for text, _ in told] == [opened.decode([token]) for token in tokens]
+        assert [each for _, each in told] == pytest.approx(odds, abs=1e-3)
     assert reply.entropies == pytest.approx((-logprobs.exp() * logprobs).sum(dim=-1).tolist(), abs=1e-3)
     assert reply.entropy_definition == "whole vocabulary, before the grammar's mask, at temperature 1"
     assert opened.decode(reply.token_ids) == reply.text

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -99,7 +100,27 @@ async def test_logprobs_and_token_ids_come_back_where_the_server_has_them() -> N
             plain = await engine.chat(ask())
     assert (reply.logprobs, reply.token_ids, reply.finish_reason) == ((-0.5,), (42,), "length")
     assert (plain.logprobs, plain.token_ids) == (None, None)
-    assert [body.get("logprobs") for body in server.bodies] == [True, None]
+    assert reply.entropies is None
+    assert [(body.get("logprobs"), body.get("top_logprobs")) for body in server.bodies] == [(True, 20), (None, None)]
+
+
+async def test_entropy_is_that_of_the_likeliest_tokens_and_the_rest_as_one() -> None:
+    def told(token: str, *odds: float) -> dict[str, Any]:
+        others = [{"token": f"t{number}", "logprob": math.log(p), "bytes": None} for number, p in enumerate(odds)]
+        return {"token": token, "logprob": math.log(odds[0]), "bytes": None, "top_logprobs": others}
+
+    choice = {
+        "message": {"role": "assistant", "content": "ab"},
+        "logprobs": {"content": [told("a", 0.5, 0.25), told("b", 1.0)], "refusal": None},
+        "finish_reason": "stop",
+    }
+    with OpenAIServer(lambda body: choice) as server:
+        async with client(server) as engine:
+            reply = await engine.chat(ask(logprobs=True))
+    assert reply.entropies == pytest.approx((1.5 * math.log(2), 0.0))  # 1/2, 1/4 and 1/4 that nobody names
+    assert reply.likeliest is not None
+    assert reply.likeliest[0] == (("t0", math.log(0.5)), ("t1", math.log(0.25)))
+    assert "20 likeliest tokens" in (reply.entropy_definition or "")
 
 
 @pytest.mark.parametrize("fault", FAULTS)

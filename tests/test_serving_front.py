@@ -115,6 +115,21 @@ def test_log_probabilities_and_token_ids() -> None:
     assert choice.finish_reason == "length"
 
 
+def test_as_many_likeliest_tokens_as_are_asked_for() -> None:
+    def reply(request: ChatRequest) -> Reply:
+        told = ((("a", -0.5), ("b", -1.0), ("c", -3.0))[: request.likeliest],)
+        return Reply("a", Usage(), "stop", logprobs=(-0.5,), tokens=("a",), likeliest=told)
+
+    with front(voices(ScriptedEngine(reply))) as url:
+        ask = client(url).chat.completions.create
+        choice = ask(model="tiny", messages=HELLO, logprobs=True, top_logprobs=2).choices[0]
+        with pytest.raises(openai.BadRequestError, match="top_logprobs"):
+            ask(model="tiny", messages=HELLO, logprobs=True, top_logprobs=21)
+    assert choice.logprobs is not None
+    (token,) = choice.logprobs.content or ()
+    assert [(one.token, one.logprob) for one in token.top_logprobs] == [("a", -0.5), ("b", -1.0)]
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_stream_says_what_the_whole_reply_says(url: str, wanted: bool) -> None:
     options = openai.omit if not wanted else {"include_usage": True}
@@ -368,8 +383,8 @@ async def test_the_engine_of_addresses_speaks_to_the_front() -> None:
     with front(voices(asked)) as url:
         engine = OpenAIEngine(url, "vlm", api_key_env="")
         reply = await engine.chat(request)
-        with pytest.raises(RequestError, match="32 are the most"):
-            await engine.chat(replace(request, messages=(Message(role="user", content=(picture(1),) * 33),)))
+        with pytest.raises(RequestError, match="64 are the most"):
+            await engine.chat(replace(request, messages=(Message(role="user", content=(picture(1),) * 65),)))
         await engine.close()
     assert json.loads(reply.text) == {"place": "harbour"}
     assert reply.usage.images == 1

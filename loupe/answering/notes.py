@@ -49,8 +49,11 @@ def check_notes(config: Config) -> None:
 
 
 def notes_of(trace: Trace) -> Iterator[dict[str, Any]]:
-    """Rows of `NOTES`: what the turn after a look or a listening says of it, with the times of that."""
-    for turn, after in zip(trace.turns, trace.turns[1:], strict=False):
+    """Rows of `NOTES`: what the next turn that could be read says of a look or a listening, with the times of that."""
+    for number, turn in enumerate(trace.turns):
+        after = next((later for later in trace.turns[number + 1 :] if later.parsed), None)
+        if after is None:
+            return
         seen = [(one.video_id, one.ts_ms, one.ts_ms, one.lineage) for one in turn.media]
         if turn.sound:
             seen.append((turn.sound.video_id, turn.sound.start_ms, turn.sound.end_ms, turn.sound.lineage))

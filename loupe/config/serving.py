@@ -19,8 +19,8 @@ class Serving(Section):
     """Of one replica of the front."""
     body_bytes: int = Field(default=64 << 20, ge=1024)
     """Bytes of a request, at most."""
-    images: int = Field(default=32, ge=0)
-    """Images of a request, at most."""
+    images: int = Field(default=64, ge=0)
+    """Images of a request, at most: a look of an agent has up to 60."""
     pixels: int = Field(default=2048 * 2048, ge=1)
     """Pixels of one image, at most."""
     sound_seconds: float = Field(default=600, ge=0)

@@ -23,6 +23,7 @@ class Row:
     matcher: xgrammar.GrammarMatcher | None = None
     """What holds the reply to its schema; None leaves it free."""
     wants_logprobs: bool = False
+    wants_likeliest: int = 0
     heard: Callable[[int], None] | None = None
     """Called with each token that is written."""
     tokens: list[int] = field(default_factory=list)
@@ -30,6 +31,8 @@ class Row:
     logprobs: list[float] = field(default_factory=list)
     entropies: list[float] = field(default_factory=list)
     """Beside `logprobs`: of the whole distribution that each token came from."""
+    likeliest: list[list[tuple[int, float]]] = field(default_factory=list)
+    """Beside `logprobs`: so many tokens as are wanted, with their log-probabilities."""
     finish_reason: str = ""
     """Empty while the row is being written."""
 
@@ -114,6 +117,10 @@ def _record(logits: torch.Tensor, chosen: torch.Tensor, rows: Sequence[Row], sto
         odds = logits.log_softmax(dim=-1)
         logprobs = odds.gather(1, chosen[:, None])[:, 0].tolist()
         entropies = torch.special.entr(odds.exp()).sum(dim=-1).tolist()
+        best = odds.topk(max(row.wants_likeliest for row in rows), dim=-1)
+        likeliest = [
+            list(zip(*each, strict=True)) for each in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
     for index, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
         if row.finish_reason:
             continue
@@ -123,6 +130,7 @@ def _record(logits: torch.Tensor, chosen: torch.Tensor, rows: Sequence[Row], sto
         if row.wants_logprobs:
             row.logprobs.append(logprobs[index])
             row.entropies.append(entropies[index])
+            row.likeliest.append(likeliest[index][: row.wants_likeliest])
         if token in stop_ids:
             row.finish_reason = "stop"
         elif len(row.tokens) == row.max_tokens:

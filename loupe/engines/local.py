@@ -172,6 +172,7 @@ class LocalEngine:
                 temperature=request.temperature,
                 matcher=matcher,
                 wants_logprobs=request.logprobs,
+                wants_likeliest=request.likeliest,
                 heard=waiting.heard,
             )
             for waiting, request, matcher, length in zip(batch, requests, matchers, lengths, strict=True)
@@ -190,12 +191,16 @@ class LocalEngine:
 
     def _reply(self, request: ChatRequest, row: decoding.Row, prompt_tokens: int, pictures: Usage) -> Reply:
         ended = row.finish_reason == "stop"
+        texts = {token: self._checkpoint.decode([token]) for each in row.likeliest for token, _ in each}
         return Reply(
             text=self._checkpoint.decode(row.tokens[:-1] if ended else row.tokens),
             usage=pictures + Usage(prompt_tokens=prompt_tokens, completion_tokens=len(row.tokens)),
             finish_reason=row.finish_reason,
             token_ids=tuple(row.tokens) if request.logprobs else None,
             logprobs=tuple(row.logprobs) if request.logprobs else None,
+            likeliest=tuple(tuple((texts[token], odds) for token, odds in each) for each in row.likeliest)
+            if request.likeliest
+            else None,
             entropies=tuple(row.entropies) if request.logprobs else None,
             entropy_definition=ENTROPY if request.logprobs else None,
             tokens=tuple(self._checkpoint.decode([token]) for token in row.tokens) if request.logprobs else None,

@@ -1,11 +1,13 @@
 """A model that chats behind an OpenAI-compatible address."""
 
 import base64
-from typing import Any, Unpack
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 import openai
-from openai.types.chat import ChatCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionTokenLogprob
 
 from loupe.engines.counting import picture_usage
 from loupe.engines.endpoint import Endpoint, Patience, TransientError
@@ -13,6 +15,9 @@ from loupe.engines.protocol import ChatRequest, Reply, RequestError
 from loupe.engines.schemas import without_string_lengths
 from schemas.messages import Audio, Message, Text, Usage
 
+LIKELIEST = 20
+"""Tokens that api.openai.com and vLLM tell in the place of each written one, at most."""
+ENTROPY = f"the {LIKELIEST} likeliest tokens, and all others as one, as the server gives their log-probabilities"
 SESSION_HEADER = "x-session-id"
 """What Ray Serve routes by; other servers pass it by."""
 
@@ -67,7 +72,7 @@ def request_body(request: ChatRequest, model: str) -> dict[str, Any]:
         named = {"name": schema.get("title", "reply"), "schema": schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     if request.logprobs:
-        body["logprobs"] = True
+        body |= {"logprobs": True, "top_logprobs": request.likeliest or LIKELIEST}
     return body
 
 
@@ -106,7 +111,34 @@ def read_completion(completion: ChatCompletion, request: ChatRequest, pictures: 
         ),
         finish_reason=choice.finish_reason,
         token_ids=tuple(token_ids) if token_ids else None,
-        logprobs=tuple(token.logprob for token in written) if written else None,
-        tokens=tuple(token.token for token in written) if written else None,
         retries=retries,
+        **of_tokens(written or ()),
     )
+
+
+class OfTokens(TypedDict, total=False):
+    """What a Reply says of each written token."""
+
+    logprobs: tuple[float, ...]
+    tokens: tuple[str, ...]
+    likeliest: tuple[tuple[tuple[str, float], ...], ...]
+    entropies: tuple[float, ...]
+    entropy_definition: str
+
+
+def of_tokens(written: Sequence[ChatCompletionTokenLogprob]) -> OfTokens:
+    """Fields of a Reply: none where the server tells nothing, no entropies where it tells of no other tokens."""
+    if not written:
+        return {}
+    told = OfTokens(logprobs=tuple(one.logprob for one in written), tokens=tuple(one.token for one in written))
+    if all(one.top_logprobs for one in written):
+        told["likeliest"] = tuple(tuple((other.token, other.logprob) for other in one.top_logprobs) for one in written)
+        told["entropies"] = tuple(entropy([odds for _, odds in each]) for each in told["likeliest"])
+        told["entropy_definition"] = ENTROPY
+    return told
+
+
+def entropy(logprobs: Iterable[float]) -> float:
+    """Of the likeliest tokens, in nats; what is left of the probability counts as one token more."""
+    known = [math.exp(one) for one in logprobs]
+    return -sum(one * math.log(one) for one in (*known, 1 - sum(known)) if one > 0)

@@ -20,6 +20,8 @@ class ChatRequest:
     temperature: float = 0.0
     logprobs: bool = False
     """Ask for the ids and log-probabilities of the tokens that were written."""
+    likeliest: int = 0
+    """Ask for so many tokens in the place of each that was written, too: those with the highest log-probabilities."""
     session: str = ""
     """Requests that share one also share their beginning: served replicas keep them together for their prefix cache."""
 
@@ -37,6 +39,8 @@ class Reply:
     """Log-probability of each written token, in nats; None where the engine has none."""
     tokens: tuple[str, ...] | None = None
     """The written tokens as text, beside `logprobs`; a token that is part of a letter shows as a replacement mark."""
+    likeliest: tuple[tuple[tuple[str, float], ...], ...] | None = None
+    """In the place of each written token the likeliest ones as text, with their log-probabilities in nats."""
     entropies: tuple[float, ...] | None = None
     """Entropy of what could have been written in the place of each token, in nats; None where the engine has none."""
     entropy_definition: str | None = None

@@ -19,6 +19,7 @@ from loupe.media import MediaError
 from loupe.prompts import Prompt
 from loupe.sound import Sound
 from loupe.storage import StorageError
+from loupe.timeline import to_ms
 from schemas.messages import Audio
 from schemas.questions import Question
 from schemas.traces import SoundRef
@@ -100,8 +101,8 @@ class Scene:
 
     def window(self, film: Film, start: float | None, end: float | None) -> tuple[int, int]:
         """Seconds as milliseconds of the film, from its start and to its end where they are None. Raises ToolError."""
-        start_ms = 0 if start is None else round(1000 * start)
-        end_ms = film.duration_ms if end is None else min(round(1000 * end), film.duration_ms)
+        start_ms = 0 if start is None else to_ms(start)
+        end_ms = film.duration_ms if end is None else min(to_ms(end), film.duration_ms)
         if not 0 <= start_ms < end_ms:
             raise ToolError(
                 f"start and end are seconds with 0 <= start < end <= {film.duration_ms / 1000:.1f}, "

@@ -10,9 +10,8 @@ async def watch(scene: Scene, start: float, end: float, frames: Count, film: int
     """Look at so many frames, evenly apart from start to end, and listen to all of it."""
     asked = window(scene, film, start, end)
     asked.at_most(scene.limits.watch_s, "watched")
-    times_ms = asked.spread(frames)
+    media = await asked.look(frames)
     heard = await scene.listen(asked.film, asked.start_ms, asked.end_ms)
-    media = tuple(one.media for one in await scene.look(asked.film, times_ms))
     return Observation(
         scene.prompt("watched", frames=len(media), heard=words(scene, heard), rest=asked.goes_on(), **asked.told),
         brief=asked.gone("frames and sound", media),

@@ -10,7 +10,7 @@ from loupe.agent.films import Film
 from loupe.agent.scene import Scene
 from loupe.agent.stamps import moment
 from loupe.agent.tool import ToolError
-from loupe.timeline import linspace_ms
+from loupe.timeline import linspace_ms, to_ms
 from schemas.traces import MediaRef
 
 Count = Annotated[int, Field(ge=1, le=1000)]
@@ -60,6 +60,14 @@ class Window:
             raise ToolError(f"At most {most} frames can be looked at together, not {frames}.")
         return [min(ts_ms, self.film.duration_ms - 1) for ts_ms in linspace_ms(self.start_ms, self.end_ms, frames)]
 
+    async def look(self, frames: int) -> tuple[MediaRef, ...]:
+        """So many frames of it, as the model is shown them. Raises ToolError where none can be decoded."""
+        seen = await self.scene.look(self.film, self.spread(frames))
+        if not seen:
+            at = moment(self.start_ms)
+            raise ToolError(f"The film has no picture there that can be decoded. Look before or after {at}.")
+        return tuple(one.media for one in seen)
+
     def gone(self, kind: str, media: Sequence[MediaRef] = ()) -> str:
         """The line that takes the place of a percept once there is a newer one: what it was, and when."""
         at = [moment(one.ts_ms) for one in media]
@@ -69,7 +77,7 @@ class Window:
 
 def window(scene: Scene, number: int, start: float, end: float) -> Window:
     """A window of a film, in seconds. Raises ToolError where there is none."""
-    film, start_ms, end_ms = scene.film(number), round(1000 * start), round(1000 * end)
+    film, start_ms, end_ms = scene.film(number), to_ms(start), to_ms(end)
     if film.duration_ms <= start_ms:
         raise ToolError(f"The film ends at {moment(film.duration_ms)}: there is no more of it. Go back, or answer.")
     if start_ms >= 0 and film.duration_ms + ROUNDED_MS < end_ms:
