@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import pyarrow as pa
@@ -130,3 +131,8 @@ QUESTIONS = pa.schema(
         pa.field("before_ms", pa.int64()),
     ]
 )
+
+
+def as_table(questions: Iterable[Question]) -> pa.Table:
+    """Rows of `QUESTIONS`."""
+    return pa.Table.from_pylist([question.as_row() for question in questions], schema=QUESTIONS)

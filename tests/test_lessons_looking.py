@@ -12,7 +12,7 @@ from loupe.agent.policies.active_perception import TOOLS
 from loupe.agent.policy import ANSWER
 from loupe.agent.tool import parse_turn
 from loupe.benchmarks.toytown.questions import TEMPLATES
-from loupe.benchmarks.toytown.writing import write_film
+from loupe.benchmarks.toytown.writing import HELD_OUT, write_film
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_lessons.looking import ROLE, looker_config, of_film, right_turn, rollouts
 from loupe.training.toytown_lessons.looking_findings import (
@@ -33,7 +33,6 @@ from loupe.training.toytown_lessons.oracle_prompts import OFF
 from loupe.training.toytown_lessons.oracle_steps import firsts_in, spans_in, where
 from loupe.training.toytown_lessons.rolled import Rolled, real
 from loupe.training.toytown_lessons.tables import Lesson
-from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Image, Usage
 
 MINUTES = 5

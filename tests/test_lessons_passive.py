@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 from loupe.agent.normalizing import normalize
 from loupe.asking import ask_request, parse_answer
 from loupe.benchmarks.toytown.captions import caption
-from loupe.benchmarks.toytown.writing import write_film
+from loupe.benchmarks.toytown.writing import HELD_OUT, write_film
 from loupe.engines.protocol import Reply
 from loupe.prompts import load
 from loupe.training.toytown_decoder import TaskEncoder
@@ -18,7 +18,7 @@ from loupe.training.toytown_lessons.report import VLM
 from loupe.training.toytown_lessons.rolled import options_of
 from loupe.training.toytown_lessons.searching import oracle_config
 from loupe.training.toytown_lessons.tables import FrameRef, lengths
-from loupe.training.toytown_tasks import FRAME, HELD_OUT
+from loupe.training.toytown_tasks import FRAME
 from schemas.messages import Usage
 from schemas.outputs import FrameAnswer
 from schemas.questions import Question

@@ -17,6 +17,7 @@ from loupe.agent.policy import ANSWER
 from loupe.agent.tool import parse_turn
 from loupe.asking import parse_answer
 from loupe.benchmarks.toytown.questions import TEMPLATES
+from loupe.benchmarks.toytown.writing import HELD_OUT
 from loupe.engines.protocol import Reply
 from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lessons.oracle import right_turn
@@ -29,7 +30,6 @@ from loupe.training.toytown_lessons.rolled import Rolled, real
 from loupe.training.toytown_lessons.searching import rollouts
 from loupe.training.toytown_lessons.tables import FrameRef, Lesson, lengths, read_lessons, write_lessons
 from loupe.training.toytown_pictures import Drawn
-from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Usage
 from schemas.outputs import Doubt, Verdict
 

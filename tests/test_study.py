@@ -4,18 +4,15 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from loupe import config as configs
-from loupe.benchmarks.toytown.facts import Facts
-from loupe.benchmarks.toytown.questions import draw_questions
-from loupe.benchmarks.toytown.truth import truth_of
+from loupe.benchmarks.toytown.questions import questions_about
 from loupe.benchmarks.toytown.writing import write_film
 from loupe.scoring.amortizing import Costs
 from loupe.study.findings import Finding, findings
@@ -72,12 +69,8 @@ def story(rows: list[Measured], size: Size = SMALL, **more: Any) -> Story:
 
 def drawn(seed: int, minutes: float, films: int) -> list[Question]:
     """Questions about films that nobody encodes."""
-    found = []
-    for index in range(films):
-        film = write_film(seed, index, minutes)
-        rng = np.random.default_rng((seed, index))
-        found += draw_questions(Facts(truth_of(film)), f"{film.name}.mp4", rng, 60)
-    return found
+    each = (questions_about(write_film(seed, index, minutes), index, 60) for index in range(films))
+    return list(chain.from_iterable(each))
 
 
 @pytest.fixture(scope="module")

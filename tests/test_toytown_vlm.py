@@ -20,6 +20,7 @@ from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.stills import random_still
 from loupe.benchmarks.toytown.summaries import scenes_of
 from loupe.benchmarks.toytown.world import Actor, Laid, Person, Still
+from loupe.benchmarks.toytown.writing import HELD_OUT
 from loupe.captioning import caption_request, parse_caption
 from loupe.engines.local import LocalEngine
 from loupe.engines.protocol import ChatRequest, Reply
@@ -27,7 +28,6 @@ from loupe.prompts import load
 from loupe.summarizing import parse_chunk_summary, parse_video_summary, video_summary_request
 from loupe.training import score_tasks, sft, tiny_vlm, toytown_heads
 from loupe.training import toytown_tasks as tasks
-from loupe.training.score_captions import HELD_OUT
 from loupe.training.tower import BatchedTower
 from loupe.training.toytown_decoder import FeaturePool, Mix, TaskBatches, TaskEncoder, decoder_loss
 from loupe.training.toytown_pictures import drawn_stills, to_floats
@@ -293,7 +293,7 @@ def test_the_shipped_model_answers_about_sixteen_frames() -> None:
 def test_the_shipped_model_summarizes() -> None:
     """Not well yet (see its card), but what it names is mostly there."""
     rng = np.random.default_rng(1)
-    minutes = [tasks.chunk_task(rng, tasks.Watched.drawn(tasks.HELD_OUT + 50 + i, 2), 30) for i in range(12)]
+    minutes = [tasks.chunk_task(rng, tasks.Watched.drawn(HELD_OUT + 50 + i, 2), 30) for i in range(12)]
     schema = ChunkSummary.model_json_schema()
     said = [parse_chunk_summary(reply) for reply in ask_shipped([ChatRequest(t.messages, schema) for t in minutes])]
     true = [ChunkSummary.model_validate_json(task.target) for task in minutes]

@@ -26,7 +26,7 @@ from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.film import write_mp4, write_srt
 from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.stills import random_still
-from loupe.benchmarks.toytown.writing import write_film
+from loupe.benchmarks.toytown.writing import HELD_OUT, write_film
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import ROOT, Config, VllmModel
 from loupe.config import load as load_config
@@ -38,7 +38,6 @@ from loupe.indexing import Chunk, Film, Frame
 from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
-from loupe.training.toytown_tasks import HELD_OUT
 from schemas.messages import Message
 from schemas.outputs import FrameCaption
 from tests import tiny_models

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from loupe.benchmarks.toytown.writing import HELD_OUT
+
 Curve = Literal["length", "budget", "grounding", "ablation", "entropy", "amortization"]
 Asked = Literal["mixed", "times"]
 """mixed: the same kinds of question for every length; times: questions for spans alone."""
 
-HELD_OUT_SEED = 10_000_021
-"""Films from 10,000,000 on are nobody's lessons; this one is no test's either."""
+HELD_OUT_SEED = HELD_OUT + 21
+"""Of films that are nobody's lessons, and no test's either."""
 ACTING = ("active_perception", "retrieval_critic", "investigator")
 WHOLE = "as it is"
 """The series of an ablation from which nothing is taken away is named `policy, as it is`."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loupe.agent.policies import find_policy
@@ -19,7 +18,7 @@ from loupe.questions import read_questions
 from loupe.study.places import Places
 from loupe.study.plan import Asked, Point, Setting, Size, asked_of
 from loupe.study.questions import for_times, same_kinds
-from schemas.questions import QUESTIONS, Question
+from schemas.questions import Question, as_table
 from schemas.results import ANSWERS
 
 QUESTIONS_A_FILM = 60
@@ -150,4 +149,4 @@ def left_of(config: Config, questions: Sequence[Question]) -> int:
 def write_questions(place: Path, questions: Sequence[Question]) -> None:
     """A file of questions for the answer job."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist([question.as_row() for question in questions], schema=QUESTIONS), place)
+    pq.write_table(as_table(questions), place)

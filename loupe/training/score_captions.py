@@ -15,13 +15,12 @@ from pathlib import Path
 from loupe.benchmarks.toytown.caption_scores import Score, score
 from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.film import write_mp4
-from loupe.benchmarks.toytown.writing import write_film
+from loupe.benchmarks.toytown.writing import HELD_OUT, write_film
 from loupe.captioning import caption_request, parse_caption
 from loupe.engines.protocol import ChatRequest, Engine, ParseError
 from loupe.media import sample_frames
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
-from loupe.training.toytown_tasks import HELD_OUT
 from schemas.outputs import FrameCaption
 
 Frame = tuple[bytes, FrameCaption]
@@ -34,7 +33,7 @@ def held_out_frames(films: int, minutes: float, every_ms: int, seed: int = HELD_
     with tempfile.TemporaryDirectory() as folder:
         for index in range(films):
             film = write_film(seed, index, minutes)
-            path = Path(folder) / f"{film.name}.mp4"
+            path = Path(folder) / film.video_id
             write_mp4(film, path)
             times = range(0, film.duration_ms, every_ms)
             for frame in sample_frames(str(path), times):

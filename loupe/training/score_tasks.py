@@ -21,11 +21,12 @@ from PIL import Image as Picture
 from loupe.asking import parse_answer
 from loupe.benchmarks.toytown.caption_scores import Score
 from loupe.benchmarks.toytown.summaries import scenes_of
+from loupe.benchmarks.toytown.writing import HELD_OUT
 from loupe.engines.protocol import ChatRequest, Engine, ParseError, Reply
 from loupe.summarizing import LOGS, parse_chunk_summary, parse_video_summary
 from loupe.training.score_captions import open_scored
 from loupe.training.toytown_pictures import drawn_stills
-from loupe.training.toytown_tasks import HELD_OUT, Task, Watched, ask_task, chunk_task, video_task
+from loupe.training.toytown_tasks import Task, Watched, ask_task, chunk_task, video_task
 from schemas.messages import Image, Message, Part
 from schemas.outputs import ChunkSummary, FrameAnswer, VideoSummary
 

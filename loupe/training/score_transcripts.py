@@ -18,7 +18,7 @@ import numpy as np
 from loupe.benchmarks.toytown import speech
 from loupe.benchmarks.toytown.film import recorded, write_mp4
 from loupe.benchmarks.toytown.speech import STRANGER, VOICES, Line
-from loupe.benchmarks.toytown.writing import write_film
+from loupe.benchmarks.toytown.writing import HELD_OUT, write_film
 from loupe.config import SpeechModel, WhisperModel
 from loupe.config import load as load_config
 from loupe.engines.open import open_transcriber
@@ -26,7 +26,6 @@ from loupe.engines.speech import Transcriber
 from loupe.media import cut_audio
 from loupe.sound import Sound
 from loupe.training.toytown_sounds import UNHEARD_NOISE, Manner, hear
-from loupe.training.toytown_tasks import HELD_OUT
 from loupe.transcribing import transcribe
 
 CHANGES: dict[str, dict[str, object]] = {

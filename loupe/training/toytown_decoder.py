@@ -1,18 +1,18 @@
 """The decoder's side of the tiny VLM: batches of tasks over pictures whose tokens the trained tower made once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from loupe.benchmarks.toytown.writing import HELD_OUT
 from loupe.training.sft import IGNORED, Batch, expand
 from loupe.training.tower import BatchedTower
 from loupe.training.toytown_pictures import Drawn, Pool, jittered
 from loupe.training.toytown_tasks import (
-    HELD_OUT,
     Task,
     Watched,
     ask_task,
@@ -130,10 +130,12 @@ class FeaturePool(Pool):
 
 @dataclass(frozen=True)
 class Mix:
-    """How many captions make a batch, and how often which other kind of task comes beside them."""
+    """How many captions make a batch, and how often which other kind of task comes beside them: the shares add to 1."""
 
     captions: int
     shares: Mapping[str, float]
+    lessons: Mapping[str, float] = field(default_factory=dict)
+    """The same of lessons, by role: what `MoreTasks` gives."""
     fresh: int = 4
     """New pictures an update."""
     easy: int = 0
@@ -198,8 +200,10 @@ class TaskBatches:
 
     def other(self) -> list[Task]:
         """A batch of another kind than captions, of about the same cost."""
-        rng, kinds = self.rng, list(self.mix.shares)
-        match kinds[int(self.kinds.choice(len(kinds), p=list(self.mix.shares.values())))]:
+        rng, shares = self.rng, {**self.mix.shares, **self.mix.lessons}
+        match [*shares][int(self.kinds.choice(len(shares), p=[*shares.values()]))]:
+            case "nothing":
+                return []
             case "ask 1":
                 return [self._ask(1) for _ in range(16)]
             case "ask 2-4":
@@ -222,9 +226,9 @@ class TaskBatches:
             case "film":
                 parts, seconds = int(rng.integers(1, 7)), int(rng.integers(5, 61))
                 return [video_task(rng, self.film(), parts, seconds) for _ in range(max(1, 240 // (parts * seconds)))]
-            case kind if self.more:
-                return self.more(kind, rng, self.pool)
-        return []
+            case role:
+                assert self.more, f"lessons of {role} come from nowhere"
+                return self.more(role, rng, self.pool)
 
 
 def decoder_loss(model: Any, batch: Batch) -> tuple[Tensor, int]:

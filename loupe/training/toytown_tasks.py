@@ -18,13 +18,11 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.captioning import caption_request
 from loupe.prompts import load
 from loupe.summarizing import chunk_summary_request, video_summary_request
-from loupe.training.toytown_lessons.oracle_steps import by_letter, compared, with_most, with_order
+from loupe.training.toytown_wording import by_letter, compared, with_most, with_order
 from schemas.messages import Image, Message, Text
 from schemas.outputs import ChunkSummary, FrameAnswer, FrameCaption
 from schemas.questions import LETTERS
 
-HELD_OUT = 10_000_000
-"""Seeds from here on are never trained on."""
 NO_PICTURE = b""
 FRAME = Image(jpeg=NO_PICTURE)
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from loupe.benchmarks.toytown.writing import HELD_OUT
 from loupe.training import ranks, sft
 from loupe.training import toytown_heads as heads
 from loupe.training.checkpoints import load_checkpoint, one_cycle, save_checkpoint
@@ -31,7 +32,7 @@ from loupe.training.tower import BatchedTower
 from loupe.training.toytown_decoder import FeaturePool, Mix, TaskBatches, TaskEncoder, decoder_loss
 from loupe.training.toytown_lessons.pool import LessonPool
 from loupe.training.toytown_pictures import SIZE, Drawn, Pool, drawn_stills, jittered, to_floats
-from loupe.training.toytown_tasks import HELD_OUT, corpus
+from loupe.training.toytown_tasks import corpus
 
 WIDTH, HEIGHT = SIZE
 MIXES = {
@@ -52,19 +53,14 @@ MIXES = {
     "agent": Mix(
         captions=4,
         fresh=2,
-        shares={
+        shares={"compare": 0.12, "ask 1": 0.01, "ask 2-4": 0.01, "ask 5-16": 0.01, "chunk": 0.06, "film": 0.02},
+        lessons={
             "reasoner": 0.14,
             "investigator": 0.09,
             "looker": 0.4,
-            "compare": 0.12,
             "passive": 0.07,
             "critic": 0.03,
             "vlm": 0.04,
-            "ask 1": 0.01,
-            "ask 2-4": 0.01,
-            "ask 5-16": 0.01,
-            "chunk": 0.06,
-            "film": 0.02,
         },
     ),
 }
@@ -229,6 +225,12 @@ def main() -> None:
     if device == "cpu" and world > 1:
         torch.set_num_threads(1)
     lessons = LessonPool.of_folder(arguments.lessons) if arguments.lessons else None
+    untaught = MIXES["agent"].lessons.keys() - (lessons.by_role.keys() if lessons else set())
+    if arguments.agent_minutes and untaught:
+        parser.error(
+            f"the phase `agent` takes lessons of every role, and --lessons has none of: {', '.join(sorted(untaught))}. "
+            "python -m loupe.training.toytown_lessons writes them, for every --policy"
+        )
     if start := arguments.start_from:
         tokenizer = AutoTokenizer.from_pretrained(start)
         model: Any = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32).to(device)

@@ -9,18 +9,15 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 
-from loupe.benchmarks.toytown.facts import Facts
 from loupe.benchmarks.toytown.film import write_mp4, write_srt
-from loupe.benchmarks.toytown.questions import draw_questions
+from loupe.benchmarks.toytown.questions import questions_about
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.benchmarks.toytown.truth import truth_of
 from loupe.benchmarks.toytown.writing import TOYTOWN_VERSION, write_film
-from schemas.questions import QUESTIONS, Question
+from schemas.questions import Question, as_table
 
 
 @dataclass(frozen=True)
@@ -44,33 +41,25 @@ def main(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lengths = islice(cycle(settings.minutes), settings.films)
     films = [write_film(settings.seed, index, minutes) for index, minutes in enumerate(lengths)]
-    questions = [question for index, film in enumerate(films) for question in _questions(film, index, settings)]
+    questions = [
+        question for index, film in enumerate(films) for question in questions_about(film, index, settings.questions)
+    ]
     for film in films:
-        sys.stdout.write(f"{_video(film)}: {_make(film, folder)}\n")
+        sys.stdout.write(f"{film.video_id}: {_make(film, folder)}\n")
     _write_truth(films, settings.out / "truth.jsonl")
     _write_questions(questions, settings.out / "questions.parquet")
     sys.stdout.write(f"{len(films)} films, {len(questions)} questions in {settings.out}\n")
 
 
-def _video(film: Film) -> str:
-    """A film's video_id, if `films/` is the library's root."""
-    return f"{film.name}.mp4"
-
-
 def _make(film: Film, folder: Path) -> str:
     """Write what of a film is not there; the video comes last, so that its presence tells that all is there."""
-    path = folder / _video(film)
+    path = folder / film.video_id
     if path.exists():
         return "is there"
     if film.subtitles:
         write_srt(film, path.with_suffix(".srt"))
     write_mp4(film, path)
     return f"made, {film.duration_ms / 60_000:g} minutes, {len(film.scenes)} scenes"
-
-
-def _questions(film: Film, index: int, settings: Settings) -> list[Question]:
-    rng = np.random.default_rng((settings.seed, index))
-    return draw_questions(Facts(truth_of(film)), _video(film), rng, settings.questions)
 
 
 def _write_truth(films: Sequence[Film], path: Path) -> None:
@@ -81,13 +70,13 @@ def _write_truth(films: Sequence[Film], path: Path) -> None:
             about = {"kind": "film", "start_ms": 0, "end_ms": film.duration_ms}
             about |= {"version": TOYTOWN_VERSION, "seed": film.seed, "subtitles": film.subtitles}
             for row in (about, *(row.as_json() for row in truth_of(film))):
-                file.write(json.dumps({"video": _video(film), **row}) + "\n")
+                file.write(json.dumps({"video": film.video_id, **row}) + "\n")
     os.replace(part, path)
 
 
 def _write_questions(questions: Sequence[Question], path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
-    pq.write_table(pa.Table.from_pylist([question.as_row() for question in questions], schema=QUESTIONS), part)
+    pq.write_table(as_table(questions), part)
     os.replace(part, path)
 
 

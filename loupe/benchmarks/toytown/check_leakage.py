@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tyro
 
 from loupe.benchmarks.toytown.oracles import accuracy, answer, caption_facts, truth_facts
-from loupe.benchmarks.toytown.questions import draw_questions
+from loupe.benchmarks.toytown.questions import questions_about
 from loupe.benchmarks.toytown.speech import words
 from loupe.benchmarks.toytown.world import SIGN_WORDS
 from loupe.benchmarks.toytown.writing import write_film
@@ -52,9 +52,7 @@ def questions_of(settings: Settings, count: int, first_film: int) -> list[Questi
 def _questions_by_film(settings: Settings, first: int) -> Iterator[list[Question]]:
     index = first
     while True:
-        film = write_film(settings.seed, index, settings.minutes)
-        rng = np.random.default_rng((settings.seed, index))
-        yield draw_questions(truth_facts(film), film.name, rng, settings.questions_per_film)
+        yield questions_about(write_film(settings.seed, index, settings.minutes), index, settings.questions_per_film)
         index += 1
 
 
@@ -163,8 +161,7 @@ def ceilings(settings: Settings, films: int) -> dict[str, dict[str, float]]:
             "captions and lines": caption_facts(film, lines=True),
             "captions": caption_facts(film, lines=False),
         }
-        rng = np.random.default_rng((settings.seed, 2_000_000 + index))
-        for question in draw_questions(readers["truth"], film.name, rng, settings.questions_per_film):
+        for question in questions_about(film, 2_000_000 + index, settings.questions_per_film):
             for reader, facts in readers.items():
                 answered.setdefault(reader, []).append((answer(facts, question), question))
     return {reader: accuracy(marks) for reader, marks in answered.items()}

@@ -1,4 +1,4 @@
-"""A film as a file: pictures and sound encoded as H.264 and AAC, and its lines as a sidecar. The only user of PyAV."""
+"""A film as a file: pictures and sound encoded as H.264 and AAC, and its lines as a sidecar."""
 
 import os
 from collections.abc import Iterator

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.facts import Facts
-from loupe.benchmarks.toytown.questions import TEMPLATES
+from loupe.benchmarks.toytown.questions import template_of
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.benchmarks.toytown.truth import rows_from_captions, truth_of
 from loupe.scoring.answers import is_right
@@ -26,14 +26,11 @@ def caption_facts(film: Film, *, lines: bool) -> Facts:
 
 def answer(facts: Facts, question: Question) -> str:
     """A question's answer, by its text and options alone; `UNANSWERABLE` where the facts do not give one."""
-    for template in TEMPLATES:
-        match = template.pattern.fullmatch(question.question)
-        if match and template.answer_type == question.answer_type:
-            found = template.solve(facts, match.groupdict(), question.options)
-            if found is None or (question.options and found.value not in question.options):
-                return UNANSWERABLE
-            return LETTERS[question.options.index(found.value)] if question.options else found.value
-    raise ValueError(f"no kind of question reads: {question.question}")
+    template, names = template_of(question.question)
+    found = template.solve(facts, names, question.options)
+    if found is None or (question.options and found.value not in question.options):
+        return UNANSWERABLE
+    return LETTERS[question.options.index(found.value)] if question.options else found.value
 
 
 def accuracy(answered: Iterable[tuple[str, Question]]) -> dict[str, float]:

@@ -15,11 +15,12 @@ from math import prod
 import numpy as np
 
 from loupe.benchmarks.toytown.facts import Facts
+from loupe.benchmarks.toytown.screenplay import Film
 from loupe.benchmarks.toytown.template import Found, Names, Template
 from loupe.benchmarks.toytown.templates_heard import TEMPLATES as HEARD
 from loupe.benchmarks.toytown.templates_seen import ORDER, orders
 from loupe.benchmarks.toytown.templates_seen import TEMPLATES as SEEN
-from loupe.benchmarks.toytown.truth import Row
+from loupe.benchmarks.toytown.truth import Row, truth_of
 from schemas.questions import LETTERS, UNANSWERABLE, Question, Span
 
 TEMPLATES = (*SEEN, *HEARD)
@@ -31,6 +32,19 @@ UNANSWERABLE_SHARE = 0.12
 COUNTS = ("1", "2", "3", "4")
 TIMES_AT_MOST = 32
 """Relevant times of one question; the first ones are kept."""
+
+
+def template_of(wording: str) -> tuple[Template, dict[str, str]]:
+    """The kind of a question, and the names in its wording. Raises ValueError for one that is not of toytown."""
+    for template in TEMPLATES:
+        if match := template.pattern.fullmatch(wording):
+            return template, match.groupdict()
+    raise ValueError(f"not a question of toytown: {wording!r}")
+
+
+def questions_about(film: Film, index: int, count: int) -> list[Question]:
+    """Up to `count` questions about the film `index` of a set, whose library is the folder of its file."""
+    return draw_questions(Facts(truth_of(film)), film.video_id, np.random.default_rng((film.seed, index)), count)
 
 
 def draw_questions(facts: Facts, video: str, rng: np.random.Generator, count: int) -> list[Question]:

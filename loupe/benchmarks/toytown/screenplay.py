@@ -99,6 +99,11 @@ class Film:
     """Whether a sidecar .srt comes with it."""
 
     @property
+    def video_id(self) -> str:
+        """Of its file, in a library that is the file's folder."""
+        return f"{self.name}.mp4"
+
+    @property
     def duration_ms(self) -> int:
         return self.scenes[-1].end_ms
 

@@ -13,6 +13,8 @@ from loupe.benchmarks.toytown.world import PLACES, SIGN_WORDS, THINGS, WEATHERS,
 
 TOYTOWN_VERSION = 1
 """Raised whenever the same seed gives another film. Part of every film's name, as all is that a film depends on."""
+HELD_OUT = 10_000_000
+"""Films of seeds from here on are never trained on."""
 SCENE_MS = (10_000, 60_000)
 LEAD_MS = 1000
 """Nothing happens so close to a scene's beginning or end; fades are shorter."""

@@ -43,6 +43,8 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
+    if settings.turns is not None and settings.policy != "active_perception":
+        sys.exit(f"--turns is a budget of active_perception alone: {settings.policy} has that of the demo's config")
     settings.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     rolled: list[Rolled] = []

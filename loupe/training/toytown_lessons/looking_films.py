@@ -48,7 +48,6 @@ from loupe.training.toytown_lessons.oracle_steps import (
     answer_count,
     answer_order,
     as_spans,
-    compared,
     firsts_in,
     give,
     has_times,
@@ -57,6 +56,7 @@ from loupe.training.toytown_lessons.oracle_steps import (
     stretch,
     where,
 )
+from loupe.training.toytown_wording import compared
 from schemas.questions import UNANSWERABLE
 
 FIRST, ENDS = "first", "ends"

@@ -11,7 +11,6 @@ from loupe.training.toytown_lessons.oracle_steps import (
     Step,
     answer,
     as_spans,
-    by_letter,
     give,
     is_none,
     look,
@@ -22,6 +21,7 @@ from loupe.training.toytown_lessons.oracle_steps import (
     spans_in,
     where,
 )
+from loupe.training.toytown_wording import by_letter
 from schemas.questions import UNANSWERABLE
 
 

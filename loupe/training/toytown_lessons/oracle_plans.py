@@ -25,7 +25,6 @@ from loupe.training.toytown_lessons.oracle_steps import (
     ALL,
     EVENT_GAP,
     HAS,
-    ORDER,
     Names,
     Part,
     Plan,
@@ -34,7 +33,6 @@ from loupe.training.toytown_lessons.oracle_steps import (
     answer_count,
     answer_order,
     as_spans,
-    by_letter,
     firsts_in,
     give,
     in_order,
@@ -53,6 +51,7 @@ from loupe.training.toytown_lessons.oracle_steps import (
     when_in,
     where,
 )
+from loupe.training.toytown_wording import ORDER, by_letter
 from schemas.questions import UNANSWERABLE
 
 

@@ -5,14 +5,15 @@ Nothing here sees the film: all that is known is what stands in the prompt.
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from loupe.benchmarks.toytown.questions import TEMPLATES
+from loupe.benchmarks.toytown.questions import template_of
 from loupe.benchmarks.toytown.templates_seen import DOES
 from loupe.training.toytown_lessons.oracle_prompts import Line, Seen, gathered, hits_of, lines_of, seen_by_vlm
-from schemas.questions import LETTERS, UNANSWERABLE
+from loupe.training.toytown_wording import with_most, with_order
+from schemas.questions import UNANSWERABLE
 
 ACTIONS = {phrase: action for action, phrase in DOES.items()}
 GAP = 5.0
@@ -22,7 +23,6 @@ SPAN = re.compile(r"(\d+\.\d)(?:-(\d+\.\d))?")
 ALL = 1000
 """Hits that are asked for where they are counted."""
 HAS = "(?:holds|picks up)"
-ORDER = "; order "
 Names = Mapping[str, str]
 
 
@@ -113,11 +113,9 @@ def nothing_said(names: Names, seen: Seen) -> Step:
 
 def kind_of(question: str, plans: Mapping[str, MakesPlan]) -> tuple[MakesPlan, dict[str, str]]:
     """What plans a question, by how the wording of its template begins, and the names in it. Raises ValueError."""
-    for template in TEMPLATES:
-        if match := template.pattern.fullmatch(question):
-            begins = next(begin for begin in plans if template.wording.startswith(begin))
-            return plans[begins], match.groupdict()
-    raise ValueError(f"no kind of question reads: {question}")
+    template, names = template_of(question)
+    begins = next(begin for begin in plans if template.wording.startswith(begin))
+    return plans[begins], names
 
 
 # --- reading results --------------------------------------------------------------------------------------------------
@@ -205,33 +203,6 @@ def in_order(name: str, before: Sequence[tuple[str, float]]) -> Callable[[str], 
         return with_order(note, [*before, *shown]) if before or shown else note
 
     return read
-
-
-def with_most(name: str, count: int, most: tuple[str, int]) -> str:
-    """How many, and which has the most so far: `B park 74; most beach 90`."""
-    return f"{name} {count}; most {most[0]} {most[1]}"
-
-
-def with_order(note: str, met: Iterable[tuple[str, float]]) -> str:
-    """A note, and all that were met in order: `B CAFE 45.0; order BANK 20.0 CAFE 45.0`."""
-    order = sorted(met, key=lambda each: each[1])
-    return f"{note}{ORDER}{' '.join(f'{name} {start:.1f}' for name, start in order)}"
-
-
-def compared(count: Mapping[str, int]) -> str:
-    """How many of each, and which has the most so far, one by one: `park 3: park 3, beach 5: beach 5`."""
-    names = [*count]
-    most = [max(names[: number + 1], key=lambda name: count[name]) for number in range(len(names))]
-    return ", ".join(f"{name} {count[name]}: {best} {count[best]}" for name, best in zip(names, most, strict=True))
-
-
-def by_letter(options: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Options one after the other: what each is noted by, the option, and the thought that turns to it.
-
-    The letter in the note says how far one is: whoever reads it knows which comes next.
-    """
-    pairs = zip(LETTERS, options, strict=False)
-    return [(f"{letter} {option}", option, f"{letter}: {option}.") for letter, option in pairs]
 
 
 def spans_in(note: str) -> list[tuple[float, float]]:

@@ -67,7 +67,7 @@ def of_film(where: Where, count: int, *, handed: float) -> list[Asked]:
     rng = np.random.default_rng((*where[:2], 2))
     times: list[Times] = ["relevant" if rng.random() < handed else "uniform" for _ in questions]
     with tempfile.TemporaryDirectory() as folder:
-        library = make_library(folder, film, f"{film.name}.mp4", HashingEmbedder())
+        library = make_library(folder, film, film.video_id, HashingEmbedder())
         traces = asyncio.run(_play(film, questions, times, library))
     return [
         Asked(question, trace, right=True, lessons=(_lesson(question, trace, where),), times=shown)

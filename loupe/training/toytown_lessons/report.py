@@ -6,11 +6,12 @@ from dataclasses import asdict
 
 from transformers import AutoTokenizer
 
+from loupe.config import resolve_source
 from loupe.training.toytown_decoder import TaskEncoder
 from loupe.training.toytown_lessons.rolled import Rolled
 from loupe.training.toytown_lessons.tables import lengths
 
-VLM = "loupe/benchmarks/toytown/vlm"
+VLM = resolve_source("loupe/benchmarks/toytown/vlm")
 
 
 def report(rolled: Sequence[Rolled], seconds: float) -> dict[str, object]:

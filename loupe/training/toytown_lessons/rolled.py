@@ -3,19 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from loupe.agent import view
 from loupe.agent.loop import rollout
 from loupe.agent.policies import find_policy
 from loupe.agent.scene import Desk
-from loupe.benchmarks.toytown.facts import Facts
-from loupe.benchmarks.toytown.questions import draw_questions
+from loupe.benchmarks.toytown.questions import questions_about
 from loupe.benchmarks.toytown.screenplay import Film
-from loupe.benchmarks.toytown.truth import truth_of
-from loupe.benchmarks.toytown.writing import write_film
+from loupe.benchmarks.toytown.writing import HELD_OUT, write_film
 from loupe.training.toytown_lessons.tables import FrameRef, Lesson
-from loupe.training.toytown_tasks import FRAME, HELD_OUT
+from loupe.training.toytown_tasks import FRAME
 from schemas.messages import Message, Part, Text
 from schemas.questions import LETTERS, Question
 from schemas.traces import ShownMessage, Trace, TurnRecord
@@ -42,8 +38,7 @@ def film_and_questions(where: Where, count: int) -> tuple[Film, list[Question]]:
     """A film, and so many questions about it at most."""
     seed, index, minutes = where
     film = write_film(seed, index, minutes)
-    rng = np.random.default_rng((seed, index))
-    return film, draw_questions(Facts(truth_of(film)), f"{film.name}.mp4", rng, count)
+    return film, questions_about(film, index, count)
 
 
 async def play(desk: Desk, policy: str, questions: Sequence[Question]) -> list[Trace]:

@@ -94,7 +94,7 @@ def of_film(
 ) -> list[Rolled]:
     """The rollouts of one film."""
     film, questions = film_and_questions(where, count)
-    rng, video_id = np.random.default_rng((*where[:2], 1)), f"{film.name}.mp4"
+    rng, video_id = np.random.default_rng((*where[:2], 1)), film.video_id
     with tempfile.TemporaryDirectory() as folder:
         library = make_library(folder, film, video_id, embedder, rng if rng.random() < flawed else None)
         desk = DrawnDesk(library, embedder, oracles(film, questions, course, rng, errs), config, run="lessons")
