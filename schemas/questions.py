@@ -53,15 +53,18 @@ class Question(BaseModel):
     relevant_times: tuple[Span, ...] = ()
     """Where the film shows or says what the answer rests on."""
     answerable: bool = True
+    """Where it is not said, it follows from the answer."""
     before_ms: int | None = Field(default=None, gt=0)
     """Only what lies before this time of the film may be used."""
 
     @model_validator(mode="before")
     @classmethod
-    def _options_make_a_choice(cls, row: Any) -> Any:
-        if isinstance(row, dict) and row.get("options") and row.get("answer_type") is None:
-            return {**row, "answer_type": "choice"}
-        return row
+    def _what_follows_is_not_asked_for(cls, row: Any) -> Any:
+        if not isinstance(row, dict):
+            return row
+        known = {name: value for name, value in row.items() if value is not None}
+        follows = {"answerable": row.get("answer") != UNANSWERABLE}
+        return follows | ({"answer_type": "choice"} if row.get("options") else {}) | known
 
     @field_validator("video", mode="before")
     @classmethod

@@ -22,7 +22,9 @@ def test_a_line_of_json_needs_little(tmp_path: Path) -> None:
     told = {"question_id": "2", "question": "How many?", "answer_type": "number", "answer": 4}
     spans = {"question_id": "3", "question": "When?", "answer_type": "spans", "answer": [[1, 2.5]], "before_ms": 9000}
     bare = {"question_id": "4", "video": ["a.mp4", "b.mp4"], "question": "Why?"}
-    letter, number, times, why = read_questions(written(tmp_path / "q.jsonl", LETTER, told, spans, bare))
+    nobody = {"question_id": "5", "question": "Who?", "answer": UNANSWERABLE}
+    letter, number, times, why, who = read_questions(written(tmp_path / "q.jsonl", LETTER, told, spans, bare, nobody))
+    assert (who.answerable, why.answerable) == (False, True)
     assert (letter.answer_type, letter.value(), letter.videos) == ("choice", "she", ("a.mp4",))
     assert (number.value(), number.videos, number.capability) == (4, (), "")
     assert (times.value(), times.before_ms) == ([(1.0, 2.5)], 9000)
@@ -33,7 +35,7 @@ def test_parquet_holds_what_was_asked(tmp_path: Path) -> None:
     questions = [
         Question.model_validate(LETTER | {"relevant_times": (Span(start_ms=1, end_ms=2),)}),
         Question(question_id="2", question="Which film?", video=("a.mp4", "b.mp4"), before_ms=5),
-        Question(question_id="3", question="Who?", answer=UNANSWERABLE, answerable=False),
+        Question(question_id="3", question="Who?", answer=UNANSWERABLE),
     ]
     path = tmp_path / "q.parquet"
     pq.write_table(pa.Table.from_pylist([question.as_row() for question in questions], schema=QUESTIONS), path)

@@ -524,7 +524,7 @@ def test_a_question_validates_its_answer() -> None:
         {"answer_type": "number", "options": ("1", "2"), "answer": "1"},
         {"answer_type": "spans", "answer": "at noon"},
         {"answer_type": "text", "answer": "BANK", "answerable": False},
-        {"answer_type": "text", "answer": UNANSWERABLE},
+        {"answer_type": "text", "answer": UNANSWERABLE, "answerable": True},
     ):
         with pytest.raises(ValidationError):
             Question.model_validate(good | bad)

@@ -60,7 +60,7 @@ class Looking(Section):
     max_turns: int = Field(default=32, ge=6, le=52)
     """Turns of a question, at most; what came after a critique counts anew."""
     sure: float = Field(default=0.9, ge=0, le=1)
-    """The confidence that an answer before the last turn needs."""
+    """Policy active_perception: the confidence that an answer before the last turn needs; investigator has a critic."""
     frames: int = Field(default=60, ge=1, le=60)
     """Frames of one look, at most."""
     listen_seconds: float = Field(default=300, gt=0, le=300)
@@ -68,7 +68,7 @@ class Looking(Section):
     watch_seconds: float = Field(default=60, gt=0, le=60)
     """Seconds that are watched at once, at most."""
     prompt_tokens: int | None = Field(default=None, ge=256)
-    """Tokens of a prompt of `active_perception`, which keeps notes alone; None: as shown.prompt_tokens."""
+    """Policy active_perception: tokens of a prompt, at most; None: as shown.prompt_tokens."""
     purge: bool = True
     """Of all percepts only the newest stands in a prompt. False, to measure what that saves: all of them do."""
     notes: bool = True
@@ -78,12 +78,12 @@ class Looking(Section):
 
 
 class Notes(Section):
-    """What is noted of a film while a question is answered, and may help later ones (policy investigator)."""
+    """What is noted of a film while a question is answered, and may help later ones."""
 
     keep: bool = False
-    """Write what was noted to the database's table `notes`, a batch of answers at a time."""
+    """Write what was noted of looks and listenings to the database's table `notes`, a batch of answers at a time."""
     offer: int = Field(default=0, ge=0)
-    """Notes of earlier questions about a film that a question begins with, at most. With `keep` in the same run, what
+    """Policy investigator: notes of earlier questions about a film that a question begins with, at most. With `keep` in the same run, what
     a question is offered depends on which others ended before it: keep in one run and offer in the next, where answers
     are to be the same whatever the order."""
 
@@ -131,7 +131,7 @@ class Answer(Section):
     policy: str = "retrieval_critic"
     """retrieval_critic, active_perception, investigator, passive or socratic, where the command line names none."""
     max_actions: int = Field(default=10, ge=0)
-    """Searches and looks of a round; then the agent must answer."""
+    """Policy retrieval_critic: searches and looks of a round; then the agent must answer."""
     top_k: int = Field(default=40, ge=1)
     """Hits of a search, where the agent asks for no other number."""
     search_mode: Literal["vector", "text", "hybrid"] = "hybrid"
