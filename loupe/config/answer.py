@@ -83,9 +83,9 @@ class Notes(Section):
     keep: bool = False
     """Write what was noted of looks and listenings to the database's table `notes`, a batch of answers at a time."""
     offer: int = Field(default=0, ge=0)
-    """Policy investigator: notes of earlier questions about a film that a question begins with, at most. With `keep` in the same run, what
-    a question is offered depends on which others ended before it: keep in one run and offer in the next, where answers
-    are to be the same whatever the order."""
+    """Policy investigator: notes of earlier questions about a film that a question begins with, at most. With `keep` in
+    the same run, what a question is offered depends on which others ended before it: keep in one run and offer in the
+    next, where answers are to be the same whatever the order."""
 
 
 class Budget(Section):
