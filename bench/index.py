@@ -28,11 +28,12 @@ import tyro
 
 from jobs import index_library
 from loupe import config as configs
-from loupe import indexing, timeline
+from loupe import timeline
 from loupe.captioning import caption_request
 from loupe.config import Config, LocalModel
 from loupe.embedding import open_embedder
 from loupe.engines.open import open_engine
+from loupe.indexing import stages
 from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
 from loupe.media.sampling import sample_frames
@@ -101,7 +102,7 @@ def config_for(films: Path, database: Path) -> Config:
 
 def captioner_alone(films: Sequence[Path], minutes: int, config: Config) -> Alone:
     """Caption every frame of films, all asked for at once."""
-    settings = indexing.settings(config)
+    settings = stages.settings(config)
     times = timeline.grid(0, minutes * 60_000, config.index.fps)
     requests = [
         caption_request(encode_jpeg(frame.rgb), settings.caption_prompt, max_tokens=config.index.caption_tokens)

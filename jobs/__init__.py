@@ -1,1 +1,1 @@
-"""The jobs: each a Ray program that reads like its data-flow picture."""
+"""The jobs: programs that read like their data-flow pictures. on_ray.py and late_pool.py are what they share."""

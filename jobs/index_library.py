@@ -19,21 +19,22 @@ import ray
 import ray.data
 import tyro
 from loupe import config as configs
-from loupe import indexing, planning, rows, storage
-from loupe.committing import Stored, commit_chunks, commit_films
+from loupe import storage
 from loupe.config import Config, ConfigError, VllmModel
 from loupe.embedding import Embedder, dimensions_of, identity_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber, require_packages
 from loupe.engines.protocol import Engine
 from loupe.engines.speech import Transcriber
-from loupe.estimating import estimate
-from loupe.finishing import Finished, films_to_finish, finish_film
-from loupe.hearing import hear
-from loupe.indexing import FILM, Chunk, Failure, Film, Settings
+from loupe.indexing import planning, rows, stages
+from loupe.indexing.committing import Stored, commit_chunks, commit_films
+from loupe.indexing.estimating import estimate
+from loupe.indexing.finishing import Finished, films_to_finish, finish_film
+from loupe.indexing.hearing import hear
+from loupe.indexing.progress import Progress
+from loupe.indexing.stages import FILM, Chunk, Failure, Film, Settings
 from loupe.lease import Lease, LeaseError
 from loupe.library import Library, LibraryError, write_frame_fragments
 from loupe.library.tables import BeforeCommit, nothing
-from loupe.progress import Progress
 
 from jobs.late_pool import LatePool
 from jobs.on_ray import async_pool, connect_ray, pool, say, tasks
@@ -89,7 +90,7 @@ def with_places(config: Config, library: str | None, database: str | None) -> Co
 
 def print_plan(config: Config) -> int:
     """Print what a run would do. Reads the films' headers, calls no model, writes nothing."""
-    settings = indexing.settings(config)
+    settings = stages.settings(config)
     library = Library.open_if_there(config.index.database)
     plan = make_plan(config, settings, library)
     say(json.dumps(estimate(plan, settings), indent=2))
@@ -112,7 +113,7 @@ def run(
     """
     hears = config.speech_model()
     require_packages([config.chat_model("captioner"), *([hears] if hears else [])])
-    settings = indexing.settings(config)
+    settings = stages.settings(config)
     make_demo_films(config)
     storage.require_folder(config.index.library)
     with Lease.acquire(config.index.database, ttl_s=config.index.lease_seconds) as lease:
@@ -230,7 +231,7 @@ def split_film(row: Row, settings: Settings) -> list[Row]:
     """1 film -> its chunks that need work."""
     film: Film = row["film"]
     try:
-        chunks = indexing.split(film, settings)
+        chunks = stages.split(film, settings)
     except Exception as error:  # noqa: BLE001 - the row boundary
         chunks = [Chunk(film, FILM).fail("probe", error)]
     return [{"chunk": chunk} for chunk in chunks]
@@ -270,7 +271,7 @@ class SampleFrames:
         chunk: Chunk = row["chunk"]
         if not chunk.failed:
             try:
-                chunk = indexing.sample(chunk, self.settings, self.library)
+                chunk = stages.sample(chunk, self.settings, self.library)
             except Exception as error:  # noqa: BLE001 - the row boundary
                 chunk = chunk.fail("sample", error)
         return {"chunk": chunk}
@@ -287,7 +288,7 @@ class DescribeChunks:
         chunk: Chunk = row["chunk"]
         if not chunk.failed:
             try:
-                chunk = await indexing.describe(chunk, self.settings, self.captioner, self.summarizer)
+                chunk = await stages.describe(chunk, self.settings, self.captioner, self.summarizer)
             except Exception as error:  # noqa: BLE001 - the row boundary
                 chunk = chunk.fail("describe", error)
         return {"chunk": chunk}
@@ -306,7 +307,7 @@ class StoreChunks:
         if self.embedder is None:
             self.embedder = open_embedder(self.config.embedding_model())
         try:
-            chunks = indexing.embed(chunks, self.embedder)
+            chunks = stages.embed(chunks, self.embedder)
             pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
             if pixels.num_rows:
                 fragments = write_frame_fragments(self.config.index.database, pixels)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray.data
-from loupe import indexing
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import VllmModel, resolve_source
 from loupe.engines.counting import picture_usage
@@ -22,7 +21,8 @@ from loupe.engines.parsing import Asked
 from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply, RequestError
 from loupe.engines.templating import ChatTemplate, open_template
 from loupe.engines.vllm import engine_arguments, placement, structured_outputs
-from loupe.indexing import Chunk, Settings
+from loupe.indexing import stages
+from loupe.indexing.stages import Chunk, Settings
 from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 from schemas.messages import Usage
 from schemas.outputs import FrameCaption
@@ -175,7 +175,7 @@ class SplitFrames:
         shared: list[int | None] = []
         if not (chunk.unchanged or chunk.failed or chunk.captions):
             try:
-                shared = indexing.shares(chunk, self.settings)
+                shared = stages.shares(chunk, self.settings)
             except Exception as error:  # noqa: BLE001 - the row boundary
                 chunk = chunk.fail("caption", error)
         opened = pickle.dumps(_Open(chunk, tuple(shared)))
@@ -207,7 +207,7 @@ class _Open:
         for answer in self.asked.values():
             if isinstance(answer.error, EngineError) and not isinstance(answer.error, RequestError):
                 return self.chunk.fail("caption", answer.error)
-        chunk = indexing.with_captions(self.chunk, self.shared, self.asked)
+        chunk = stages.with_captions(self.chunk, self.shared, self.asked)
         return chunk if chunk.captions else replace(chunk, frames=(), failed=True)
 
 

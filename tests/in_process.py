@@ -6,10 +6,10 @@ from typing import Any
 
 from jobs import index_library
 from jobs.index_library import DescribeChunks, FinishFilms, SampleFrames, StoreChunks, TranscribeChunks, split_film
-from loupe.committing import Stored
 from loupe.config import Config
-from loupe.finishing import Finished
-from loupe.indexing import Film, Settings
+from loupe.indexing.committing import Stored
+from loupe.indexing.finishing import Finished
+from loupe.indexing.stages import Film, Settings
 from loupe.library.tables import BeforeCommit, nothing
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from jobs import index_library
-from loupe.finishing import Finished
-from loupe.indexing import Settings
+from loupe.indexing.finishing import Finished
+from loupe.indexing.stages import Settings
 from loupe.library import Library
 from tests import in_process
 from tests.index_run import config

@@ -14,11 +14,11 @@ import pytest
 
 from jobs import index_library
 from loupe import storage, timeline
-from loupe.committing import Stored
 from loupe.config import Config, ConfigError
 from loupe.engines.protocol import EngineError
-from loupe.finishing import Finished
-from loupe.indexing import Film, Settings
+from loupe.indexing.committing import Stored
+from loupe.indexing.finishing import Finished
+from loupe.indexing.stages import Film, Settings
 from loupe.lease import Lease, LeaseHeld, LeaseLost
 from loupe.library import STEPS, Library, LibraryError
 from loupe.media.digest import packets_digest

@@ -1,6 +1,6 @@
 """A chunk on its way through the stages."""
 
-from loupe.indexing import Captioned, Chunk, Film, Frame
+from loupe.indexing.stages import Captioned, Chunk, Film, Frame
 from schemas.outputs import FrameCaption
 
 

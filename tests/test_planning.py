@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from loupe import indexing, planning
-from loupe.indexing import Settings
+from loupe.indexing import planning, stages
+from loupe.indexing.stages import Settings
 from loupe.library import ChunkMarker
 from tests.index_run import config
 
 
 @pytest.fixture
 def settings() -> Settings:
-    return indexing.settings(config("films", "database"))
+    return stages.settings(config("films", "database"))
 
 
 def library(folder: Path, *names: str) -> str:
@@ -23,7 +23,7 @@ def library(folder: Path, *names: str) -> str:
     return str(folder)
 
 
-def complete(film: indexing.Film, settings: Settings, **changes: Any) -> dict[str, Any]:
+def complete(film: stages.Film, settings: Settings, **changes: Any) -> dict[str, Any]:
     row = {
         "video_id": film.video_id,
         "etag": film.etag,
@@ -37,7 +37,7 @@ def complete(film: indexing.Film, settings: Settings, **changes: Any) -> dict[st
     return row | changes
 
 
-def failure(film: indexing.Film, kind: str, chunk_index: int = indexing.FILM) -> dict[str, Any]:
+def failure(film: stages.Film, kind: str, chunk_index: int = stages.FILM) -> dict[str, Any]:
     return {"video_id": film.video_id, "etag": film.etag, "class": kind, "chunk_index": chunk_index}
 
 

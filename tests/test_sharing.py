@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.stills import random_still
 from loupe.benchmarks.toytown.world import SIGN_WORDS, THINGS, Actor, Laid, Person, Still
+from loupe.indexing.sharing import WINDOW, largest_change, same_picture, share
 from loupe.media import decode_jpeg, encode_jpeg, sample_frames
-from loupe.sharing import WINDOW, largest_change, same_picture, share
 from tests.films.barcoded import write_film
 
 SECONDS = 4

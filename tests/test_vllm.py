@@ -21,7 +21,6 @@ from jobs.vllm_captions import (
     request_row,
     sampling_params,
 )
-from loupe import indexing
 from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.film import write_mp4, write_srt
 from loupe.benchmarks.toytown.render import draw
@@ -34,7 +33,8 @@ from loupe.engines.local import LocalEngine
 from loupe.engines.protocol import ChatRequest
 from loupe.engines.scripted import digest
 from loupe.engines.templating import open_template
-from loupe.indexing import Chunk, Film, Frame
+from loupe.indexing import stages
+from loupe.indexing.stages import Chunk, Film, Frame
 from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
@@ -100,7 +100,7 @@ def test_chunks_come_back_whole_each_with_its_own_captions() -> None:
         chunk(5, 0).fail("sample", ValueError("no frame")),
     ]
     rows = ray.data.from_items([{"chunk": each} for each in given], override_num_blocks=6)
-    captioned = caption_with(rows, indexing.settings(CONFIG), Scripted())
+    captioned = caption_with(rows, stages.settings(CONFIG), Scripted())
     back = {row["chunk"].index: row["chunk"] for row in captioned.take_all()}
     assert sorted(back) == [0, 1, 2, 3, 4, 5]
     assert [len(back[index].captions) for index in range(6)] == [3, 70, 2, 0, 0, 0]
@@ -194,7 +194,7 @@ async def test_vllm_captions_the_frames_of_chunks() -> None:
     broken = (*frames[8:], Frame(99_000, 99_000, 256, 192, b"no picture"))
     given = [Chunk(film, 0, frames=frames[:8]), Chunk(film, 1, frames=broken), Chunk(film, 2, unchanged=True)]
     rows = ray.data.from_items([{"chunk": each} for each in given], override_num_blocks=1)
-    back = {row["chunk"].index: row["chunk"] for row in caption_with_vllm(rows, indexing.settings(config)).take_all()}
+    back = {row["chunk"].index: row["chunk"] for row in caption_with_vllm(rows, stages.settings(config)).take_all()}
 
     assert sorted(back) == [0, 1, 2]
     assert back[2] == given[2]

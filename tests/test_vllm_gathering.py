@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jobs.vllm_captions import ERROR, GatherChunks, SplitFrames
-from loupe import indexing
-from loupe.indexing import Chunk, Film, Frame
+from loupe.indexing import stages
+from loupe.indexing.stages import Chunk, Film, Frame
 from tests.index_run import config
 from tests.test_engines_local import picture
 
@@ -21,7 +21,7 @@ def captioned(errors: dict[int, str]) -> Chunk:
     """A chunk of four frames, gathered from replies; `errors` are vLLM's, by frame."""
     frames = tuple(Frame(n * 1000, n * 1000, 48, 32, picture(n).jpeg) for n in range(4))
     chunk = Chunk(Film("film.mp4", "film.mp4", "etag", 1), 0, frames=frames)
-    asked = SplitFrames(indexing.settings(config("films", "database", share_captions=False)))({"chunk": chunk})
+    asked = SplitFrames(stages.settings(config("films", "database", share_captions=False)))({"chunk": chunk})
     rows: list[dict[str, Any]] = [
         {**row, **REPLY, "pixels": 9, ERROR: errors.get(row["position"], "")} for row in asked
     ]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from loupe import indexing, weights
+from loupe import weights
 from loupe.config import Config, LocalModel
+from loupe.indexing import stages
 from tests.index_run import SCRIPTED
 
 
@@ -30,7 +31,7 @@ def lineages(source: Path) -> tuple[str, str]:
     local = {"engine": "local", "source": str(source)}
     models = {**SCRIPTED["models"], "local": local}
     roles = {**SCRIPTED["roles"], "captioner": "local", "summarizer": "local"}
-    settings = indexing.settings(Config.model_validate({**SCRIPTED, "models": models, "roles": roles}))
+    settings = stages.settings(Config.model_validate({**SCRIPTED, "models": models, "roles": roles}))
     return settings.captioner, settings.film_summarizer
 
 
@@ -99,7 +100,7 @@ def test_how_fast_vllm_runs_decides_about_no_caption_and_no_answer(change: dict[
         models = {**SCRIPTED["models"], "qwen": model}
         roles = {**SCRIPTED["roles"], "captioner": "qwen", "reasoner": "qwen"}
         config = Config.model_validate({**SCRIPTED, "models": models, "roles": roles})
-        return indexing.settings(config).captioner, config.of_an_answer()
+        return stages.settings(config).captioner, config.of_an_answer()
 
     model = {
         "engine": "vllm",

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from loupe.agent.policies import find_policy
 from loupe.agent.policy import Policy, needed_roles
 from loupe.config import Answer, Config, Role
-from loupe.estimating import PIXELS_PER_TOKEN
+from loupe.indexing.estimating import PIXELS_PER_TOKEN
 from schemas.messages import Usage
 
 SHAPE = 9 / 16

@@ -14,11 +14,11 @@ import numpy as np
 from loupe import storage
 from loupe.config import digest
 from loupe.engines.speech import RATE, Spoken, Transcriber
-from loupe.indexing import Chunk, Failure, Settings, SpokenLine
+from loupe.indexing.planning import PERMANENT
+from loupe.indexing.stages import Chunk, Failure, Settings, SpokenLine
 from loupe.library import Library
 from loupe.media.opening import MediaError
 from loupe.media.sound import SoundReport, cut_audio, sound_digest
-from loupe.planning import PERMANENT
 from loupe.sound import Sound
 from loupe.transcribing import EDGE_MS, listen, quietest
 

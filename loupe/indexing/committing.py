@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from loupe import planning, rows
-from loupe.finishing import Finished
-from loupe.indexing import FILM, Chunk, Film, Settings
+from loupe.indexing import planning, rows
+from loupe.indexing.finishing import Finished
+from loupe.indexing.planning import PERMANENT, REPLACING
+from loupe.indexing.progress import Progress
+from loupe.indexing.stages import FILM, Chunk, Film, Settings
 from loupe.library import CommitBatch, Library
-from loupe.planning import PERMANENT, REPLACING
-from loupe.progress import Progress
 
 FILMS_AT_ONCE = 256
 """That are committed together, at most."""

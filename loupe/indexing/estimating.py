@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from loupe import storage
-from loupe.indexing import Film, Settings
+from loupe.indexing.planning import Plan
+from loupe.indexing.stages import Film, Settings
 from loupe.media.opening import MediaError
 from loupe.media.probing import probe
-from loupe.planning import Plan
 from schemas.messages import Usage
 
 PIXELS_PER_TOKEN = 32 * 32

@@ -9,9 +9,9 @@ from typing import Any
 from loupe.config import digest
 from loupe.embedding import Embedder
 from loupe.engines.protocol import Engine
-from loupe.indexing import NO_SUMMARY, Film, Settings
+from loupe.indexing.planning import is_lost
+from loupe.indexing.stages import NO_SUMMARY, Film, Settings
 from loupe.library import ChunkMarker, Library
-from loupe.planning import is_lost
 from loupe.summarizing import LOGS, summarize_video
 from schemas.messages import Usage
 from schemas.outputs import LogEntry

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from loupe.indexing import Chunk, Failure, Settings
-from loupe.planning import REPLACING
+from loupe.indexing.planning import REPLACING
+from loupe.indexing.stages import Chunk, Failure, Settings
 from schemas import tables
 
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from loupe import storage
-from loupe.indexing import FILM, Film, Settings
+from loupe.indexing.stages import FILM, Film, Settings
 from loupe.library import ChunkMarker
 
 SIDECARS = (".srt", ".vtt")

@@ -1,6 +1,6 @@
 """One chunk's way into the index, a function a stage. A stage takes a chunk and gives it back with more in it.
 
-split -> (hear, loupe/hearing.py) -> sample -> describe -> embed: jobs/index_library.py strings them together on Ray
+split -> (hear, in hearing.py) -> sample -> describe -> embed: jobs/index_library.py strings them together on Ray
 Data; nothing here knows Ray. What has not changed since the last run is recognised here, by lineages:
 
 - lineage: the chunk's demuxed packets and the sampler's settings; decides whether frames are decoded again;
@@ -17,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from loupe import sharing, storage, subtitles, timeline, transcribing
+from loupe import storage, subtitles, timeline, transcribing
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import OF_A_MODEL, Config, Role, digest
 from loupe.embedding import Embedder
 from loupe.engines.parsing import Asked, ask
 from loupe.engines.protocol import Engine, EngineError, ParseError, RequestError
+from loupe.indexing import sharing
 from loupe.library import ChunkMarker, Library
 from loupe.media.digest import packets_digest
 from loupe.media.opening import MediaError, Source

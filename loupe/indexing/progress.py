@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from loupe.config import Config, Role
-from loupe.finishing import Finished
-from loupe.indexing import FILM, Chunk, Span
+from loupe.indexing.finishing import Finished
+from loupe.indexing.stages import FILM, Chunk, Span
 from loupe.ticker import Ticker
 from schemas.messages import Usage
 
