@@ -4,10 +4,13 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from loupe.answering import store
-from loupe.config import Answer
+from loupe.config import Answer, Index, OpenAIModel, Role, VllmModel
+from loupe.config.models import EmbeddingModel, FasterWhisperModel, LocalModel, Price, Serve, WhisperModel
 from loupe.config.section import Section
+from loupe.config.serving import Serving
 from loupe.library.tables import STEPS
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +36,21 @@ def keys(section: type[Section], prefix: str) -> Iterator[tuple[str, str]]:
         if inspect.isclass(field.annotation) and issubclass(field.annotation, Section):
             yield from keys(field.annotation, f"{prefix}.{name}")
         else:
-            yield f"{prefix}.{name}", told[name]
+            yield f"{prefix}.{name}", told.get(name, "")
+
+
+def test_every_key_of_a_config_stands_in_the_docs() -> None:
+    page = (ROOT / "docs" / "config.md").read_text()
+    for model in (LocalModel, OpenAIModel, VllmModel, EmbeddingModel, WhisperModel, FasterWhisperModel):
+        (engine,) = get_args(model.model_fields["engine"].annotation)
+        table = page.partition(f"### `engine: {engine}`\n")[2].partition("\n#")[0]
+        assert inspect.cleandoc(model.__doc__ or "") in table
+        own = [(key, told) for key, told in keys(model, "") if key.split(".")[1] not in ("engine", "price", "serve")]
+        assert [key for key, told in own if f"| `{key[1:]}` | {told} |" not in table] == []
+    others = [*keys(Price, "price"), *keys(Serve, "serve"), *keys(Serving, "serving"), *keys(Index, "index")]
+    told = [(key, sentence) for key, sentence in others if not key.startswith("index.stages.")]
+    assert [key for key, sentence in told if f"| `{key}` | {sentence} |" not in page] == []
+    assert [role for role in get_args(Role) if f"| `{role}` |" not in page] == []
 
 
 def test_every_key_of_how_questions_are_answered_stands_in_the_docs() -> None:

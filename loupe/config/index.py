@@ -36,8 +36,11 @@ class Toytown(Section):
     """Films that the job makes itself where the library is not there yet: the demo's."""
 
     films: int = Field(default=3, ge=1)
+    """How many."""
     minutes: float = Field(default=5, gt=0)
+    """How long each is."""
     seed: int = 1
+    """What they are drawn from."""
 
 
 PICTURES = frozenset({"fps", "long_side", "jpeg_quality", "decoder"})
@@ -57,22 +60,38 @@ class Index(Section):
     """How films become rows."""
 
     library: str = "data/demo/films"
+    """Folder or s3://bucket/prefix of the films, where the command line names none."""
     database: str = "data/demo/database"
+    """Folder or s3://bucket/prefix of the tables, where the command line names none."""
     toytown: Toytown | None = None
+    """Films that the job makes itself where the library is not there yet."""
     fps: float = Field(default=1.0, gt=0, le=60)
+    """Frames a second that are captioned."""
     chunk_seconds: int = Field(default=60, ge=1)
+    """Length of a chunk: the work of one row, and what is done again after a kill."""
     long_side: int = Field(default=512, ge=16)
+    """Pixels of a frame's longer side; smaller films keep theirs."""
     jpeg_quality: int = Field(default=85, ge=1, le=100)
+    """Of the frames in the table."""
     decoder: Literal["pyav", "decord"] = "pyav"
+    """What decodes films."""
     share_captions: bool = True
     """Let a frame take the caption of the one before where nothing in the picture has changed."""
     caption_tokens: int = Field(default=256, ge=16)
+    """Tokens of a caption, at most."""
     summary_tokens: int = Field(default=256, ge=16)
+    """Tokens of a chunk's summary, at most."""
     video_summary_tokens: int = Field(default=2048, ge=16)
+    """Tokens of a film's summary and logs, at most."""
     summary_fan_in: int = Field(default=10, ge=2)
     """Summaries that one request of the hierarchy condenses."""
     commit_chunks: int = Field(default=64, ge=1)
+    """Chunks of a commit, about; fewer where `commit_seconds` have passed."""
     commit_seconds: float = Field(default=60, gt=0)
+    """Between two commits, at most: a job that dies loses so much."""
     lease_seconds: float = Field(default=60, gt=0)
+    """After which a job that died is taken for dead, and another may go on."""
     progress_seconds: float = Field(default=30, gt=0)
+    """Between two lines about how far the job is."""
     stages: Stages = Stages()
+    """What each stage may take of a cluster: see indexing.md."""

@@ -13,7 +13,9 @@ class Price(Section):
     """US dollars for a million tokens, or for a minute of sound."""
 
     prompt: float = Field(default=0.0, ge=0)
+    """For a million tokens of prompts."""
     completion: float = Field(default=0.0, ge=0)
+    """For a million tokens that were written."""
     minute: float = Field(default=0.0, ge=0)
     """For a minute of sound, where the model is the transcriber."""
 
@@ -22,6 +24,7 @@ class Model(Section):
     """What every model has, whatever its engine."""
 
     price: Price = Price()
+    """What it costs: plans, reports and budgets count by it."""
 
 
 class Serve(Section):
@@ -30,13 +33,17 @@ class Serve(Section):
     replicas_min: int = Field(default=1, ge=0)
     """0: nothing is held while nobody asks; the first question then waits for a replica to start."""
     replicas_max: int = Field(default=1, ge=1)
+    """Replicas, at most."""
     ongoing: int = Field(default=8, ge=1)
     """Requests at work in a replica that scaling aims for; a replica takes twice as many before they queue."""
     queue: int = Field(default=1024, ge=1)
     """Requests that may wait for a replica; those beyond are refused with status 429."""
     cpus: float = Field(default=1, ge=0)
+    """Cores of one replica."""
     gpus: float = Field(default=0, ge=0)
+    """GPUs of one replica; an engine vllm says its own."""
     accelerator_type: str | None = None
+    """Where replicas are placed, as Ray names it: H200."""
     upscale_s: float = Field(default=5, ge=0)
     """Seconds of too much work before a replica is added."""
     downscale_s: float = Field(default=300, ge=0)
@@ -55,6 +62,7 @@ class HereModel(Model):
     """A model with an engine here, in a worker of a job or behind Ray Serve."""
 
     serve: Serve = Serve()
+    """How Ray Serve runs it, where it is served."""
 
 
 class LocalModel(HereModel):
@@ -62,10 +70,15 @@ class LocalModel(HereModel):
 
     engine: Literal["local"]
     source: str
+    """A hub id, a folder, or package:NAME for what an installed package carries."""
     max_batch: int = Field(default=16, ge=1)
+    """Requests that are computed together, at most."""
     threads: int | None = Field(default=None, ge=1)
+    """Of PyTorch; None: as many as it takes by itself."""
     device: str = "auto"
+    """auto: the GPU that the worker has, else its cores; or a device of PyTorch."""
     dtype: str = "auto"
+    """auto: as the weights are on a GPU, float32 on a CPU; or a type of PyTorch."""
 
 
 class OpenAIModel(Model):
@@ -73,14 +86,21 @@ class OpenAIModel(Model):
 
     engine: Literal["openai"]
     base_url: str
+    """Of the API, with its /v1."""
     model: str
+    """As the address names it."""
     api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable with the key; empty: none is sent."""
     concurrency: int = Field(default=32, ge=1)
+    """Requests of one process at work at a time."""
     timeout_s: float = Field(default=120, gt=0)
+    """Until a try is given up."""
     max_retries: int = Field(default=6, ge=0)
+    """Tries after the first, where the server was at fault."""
     first_wait_s: float = Field(default=1.0, gt=0)
     """Before the first retry, at most; it doubles with each."""
     extra_body: dict[str, Any] = Field(default={})
+    """Goes into every request, and wins over what stands there."""
 
 
 class VllmModel(HereModel):
@@ -88,14 +108,21 @@ class VllmModel(HereModel):
 
     engine: Literal["vllm"]
     source: str
+    """A hub id, or a folder that every worker reaches."""
     replicas: int = Field(default=1, ge=1)
+    """In a job: engines beside each other, at most."""
     gpus: float = Field(default=1, ge=0)
+    """GPUs of one engine, by which its tensors are split."""
     accelerator_type: str | None = None
+    """Where engines are placed, as Ray names it: H200."""
     batch_size: int = Field(default=64, ge=1)
+    """In a job: requests that an engine is handed at a time."""
     images_per_request: int = Field(default=1, ge=1)
+    """Pictures of one prompt, at most."""
     engine_kwargs: dict[str, Any] = Field(default={})
     """Arguments of vLLM's own engine: tensor_parallel_size, max_model_len, gpu_memory_utilization ..."""
     env: dict[str, str] = Field(default={})
+    """Environment variables of the engine's workers."""
 
     @model_validator(mode="after")
     def _gpus_are_said_once(self) -> "VllmModel":
@@ -109,6 +136,7 @@ class ScriptedModel(HereModel):
 
     engine: Literal["scripted"]
     source: str = "digest"
+    """The rule: digest, or what a test puts there."""
 
 
 class FieldsModel(HereModel):
@@ -122,9 +150,13 @@ class EmbeddingModel(HereModel):
 
     engine: Literal["sentence-transformers"]
     source: str
+    """A hub id, a folder, or package:NAME for what an installed package carries."""
     device: str = "auto"
+    """auto: the GPU that the worker has, else its cores; or a device of PyTorch."""
     batch_size: int = Field(default=64, ge=1)
+    """Texts that are computed together."""
     query_prefix: str = ""
+    """Stands before what is searched for, where the model was taught so."""
 
 
 class HashingModel(HereModel):
@@ -132,7 +164,9 @@ class HashingModel(HereModel):
 
     engine: Literal["hashing"]
     source: str = "words"
+    """words: there is no other."""
     dimensions: int = Field(default=64, ge=2)
+    """Of a vector."""
 
 
 class WhisperModel(Model):
@@ -140,12 +174,17 @@ class WhisperModel(Model):
 
     engine: Literal["whisper"]
     source: str
+    """A hub id, a folder, or package:NAME for what an installed package carries."""
     max_batch: int = Field(default=8, ge=1)
+    """Stretches of speech that are computed together, at most."""
     threads: int | None = Field(default=None, ge=1)
+    """Of PyTorch; None: as many as it takes by itself."""
     device: str = "auto"
+    """auto: the GPU that the worker has, else its cores; or a device of PyTorch."""
     dtype: str = "auto"
+    """auto: as the weights are on a GPU, float32 on a CPU; or a type of PyTorch."""
     language: str | None = None
-    """As Whisper calls it ("en"); None lets the model find out. So it is in the next one."""
+    """As Whisper calls it ("en"); None lets the model find out."""
 
 
 class FasterWhisperModel(Model):
@@ -153,11 +192,15 @@ class FasterWhisperModel(Model):
 
     engine: Literal["faster-whisper"]
     source: str
+    """A size (large-v3), a hub id, or a folder."""
     device: str = "auto"
+    """auto, cpu or cuda."""
     compute_type: str = "default"
+    """As CTranslate2 names it: int8, float16."""
     threads: int = Field(default=0, ge=0)
     """0: as many as faster-whisper takes by itself."""
     language: str | None = None
+    """As Whisper calls it ("en"); None lets the model find out."""
 
 
 EmbedderModel = EmbeddingModel | HashingModel

@@ -11,10 +11,13 @@ class Serving(Section):
     """The front of the served models: an OpenAI-compatible address."""
 
     host: str = "127.0.0.1"
+    """Where the front listens. Where others reach it, `token_env` must be set."""
     port: int = Field(default=8000, ge=1, le=65535)
+    """Where the front listens."""
     token_env: str | None = None
     """Name of the environment variable with the bearer token that every request must bring."""
     replicas: int = Field(default=1, ge=1)
+    """Of the front itself."""
     cpus: float = Field(default=0.5, ge=0)
     """Of one replica of the front."""
     body_bytes: int = Field(default=64 << 20, ge=1024)
