@@ -31,7 +31,7 @@ from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
 from loupe.answering.slots import Slots
 from loupe.answering.spans import Collector, open_collector
-from loupe.answering.store import Answered, Batch, Keep
+from loupe.answering.store import AnswerRows, Batch, Keep
 from loupe.config import Config, ConfigError
 from loupe.lease import Lease, LeaseError
 from loupe.library import LibraryError
@@ -47,7 +47,7 @@ from jobs.on_ray import async_pool, connect_ray, say
 Row = dict[str, Any]
 Spent = tuple[int, float]
 """Tokens and US dollars."""
-AnswersOf = Callable[[Sequence[Group], Config, Run, Spent], Iterable[Answered]]
+AnswersOf = Callable[[Sequence[Group], Config, Run, Spent], Iterable[AnswerRows]]
 
 REFUSALS = (
     ConfigError,
@@ -182,7 +182,7 @@ def run(
 
 
 def write(
-    parts: Iterable[Answered],
+    parts: Iterable[AnswerRows],
     config: Config,
     this: Run,
     before_step: BeforeCommit,
@@ -204,7 +204,7 @@ def write(
         store.write(job.output, this, batch.take(), before_step, keep)
 
 
-def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -> Iterator[Answered]:
+def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -> Iterator[AnswerRows]:
     """The data-flow picture above, down to the rows; comes out in any order."""
     connect_ray()
     ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
@@ -272,15 +272,15 @@ class AnswerQuestions:
         except Exception as error:  # noqa: BLE001 - the row boundary
             return preparing.failure(self.desk, self.policy, question, error)
 
-    def _rows(self, questions: Sequence[Question], traces: Sequence[Trace]) -> Answered:
+    def _rows(self, questions: Sequence[Question], traces: Sequence[Trace]) -> AnswerRows:
         """The rows of a group; where one of them cannot be written, it alone is the row of a failure."""
         try:
-            return Answered.of(*traces)
+            return AnswerRows.of(*traces)
         except Exception as error:  # noqa: BLE001 - the row boundary, drawn around one row after the other
             if len(traces) == 1:
-                return Answered.of(preparing.failure(self.desk, self.policy, questions[0], error))
+                return AnswerRows.of(preparing.failure(self.desk, self.policy, questions[0], error))
             pairs = zip(questions, traces, strict=True)
-            return Answered.concat([self._rows([question], [trace]) for question, trace in pairs])
+            return AnswerRows.concat([self._rows([question], [trace]) for question, trace in pairs])
 
     async def _report(self) -> None:
         """Tell the purse what was spent here, and learn what was spent elsewhere, as long as the actor lives."""

@@ -14,7 +14,7 @@ from jobs import answer_batch
 from jobs.answer_batch import AnswerQuestions
 from loupe.answering.preparing import Group
 from loupe.answering.run import Run
-from loupe.answering.store import Answered
+from loupe.answering.store import AnswerRows
 from loupe.config import Config
 from loupe.library.tables import BeforeCommit, nothing
 from schemas.questions import QUESTIONS, Question
@@ -57,10 +57,10 @@ def config(*places: str, url: str = "", **answer: Any) -> Config:
     return Config.model_validate(config_tree(*places, url=url, **answer))
 
 
-def in_process(groups: Sequence[Group], config: Config, run: Run, spent: tuple[int, float]) -> Iterator[Answered]:
+def in_process(groups: Sequence[Group], config: Config, run: Run, spent: tuple[int, float]) -> Iterator[AnswerRows]:
     """The job's stage without Ray: all groups at once."""
 
-    async def answered() -> list[Answered]:
+    async def answered() -> list[AnswerRows]:
         stage = AnswerQuestions(config, run, uuid.uuid4().hex)
         try:
             return [row["answered"] for row in await asyncio.gather(*(stage({"group": group}) for group in groups))]

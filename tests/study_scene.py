@@ -7,7 +7,7 @@ from loupe.scoring.scored import NOTHING, score_question
 from loupe.scoring.summary import Sampling
 from loupe.study.measures import Study
 from loupe.study.outcomes import Answers, Outcome
-from loupe.study.plan import Asked, Setting, Size, asked_of, points_of
+from loupe.study.plan import QuestionSet, Setting, Size, asked_of, points_of
 from schemas.questions import Question
 from tests.results_scene import letter
 
@@ -21,9 +21,9 @@ def spans(name: str) -> Question:
     return letter(name, answer="[[10, 20]]", answer_type="spans", options=())
 
 
-def questions_of(size: Size) -> Mapping[tuple[float, Asked], list[Question]]:
+def questions_of(size: Size) -> Mapping[tuple[float, QuestionSet], list[Question]]:
     """Made-up questions, for every length."""
-    mixed: dict[tuple[float, Asked], list[Question]] = {
+    mixed: dict[tuple[float, QuestionSet], list[Question]] = {
         (minutes, "mixed"): [letter(f"{minutes:g}m-{number}") for number in range(size.questions)]
         for minutes in size.lengths
     }

@@ -10,7 +10,7 @@ import pytest
 from loupe.answering import notes as keeping_notes
 from loupe.answering.notes import notes_of
 from loupe.answering.run import find_run
-from loupe.answering.store import Answered, write
+from loupe.answering.store import AnswerRows, write
 from loupe.config import Config
 from loupe.lease import Lease, LeaseHeld
 from loupe.library import LibraryError
@@ -44,7 +44,7 @@ def keep(config: Config, *traces: Trace, steps: list[str] | None = None) -> None
     """As the job does with the traces of a batch."""
     with keeping_notes.keeping(config, (steps if steps is not None else []).append) as keeper:
         for trace in traces:
-            keeper(Answered.of(trace).traces)
+            keeper(AnswerRows.of(trace).traces)
 
 
 async def test_a_note_has_the_exact_times_of_what_it_is_about(films: str, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_notes_of_another_version_of_loupe_are_refused_with_a_sentence(tmp_path:
 
 async def test_killed_before_any_step_and_run_again_notes_are_there_once(films: str, tmp_path: Path) -> None:
     cast, trace = await explored(films, tmp_path, question(), "a cat sits", "a dog runs", notes={"keep": True})
-    answered, run = Answered.of(trace), find_run(str(tmp_path / "0"), cast.desk.config)
+    answered, run = AnswerRows.of(trace), find_run(str(tmp_path / "0"), cast.desk.config)
     steps = 0
     while True:
         config = cast.desk.config.model_copy(

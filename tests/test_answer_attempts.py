@@ -11,7 +11,7 @@ from jobs import answer_batch
 from jobs.answer_batch import AnswerQuestions
 from loupe.answering.preparing import Group
 from loupe.answering.run import Run
-from loupe.answering.store import Answered
+from loupe.answering.store import AnswerRows
 from loupe.config import Config
 from loupe.engines.protocol import ChatRequest
 from loupe.engines.scripted import ScriptedEngine, digest
@@ -30,15 +30,17 @@ class Workers:
         self.deadly = [f"What is there? {number}\n" for number in deadly]
         self.deaths = 0
 
-    def answer(self, groups: Sequence[Group], config: Config, run: Run, spent: tuple[int, float]) -> Iterator[Answered]:
+    def answer(
+        self, groups: Sequence[Group], config: Config, run: Run, spent: tuple[int, float]
+    ) -> Iterator[AnswerRows]:
         """As Ray does it: where a process ends, another takes what it had not ended."""
-        session, done = uuid.uuid4().hex, dict[Group, Answered]()
+        session, done = uuid.uuid4().hex, dict[Group, AnswerRows]()
         while len(done) < len(groups):
             self.process([group for group in groups if group not in done], config, run, session, done)
         yield from done.values()
 
     def process(
-        self, groups: Sequence[Group], config: Config, run: Run, session: str, done: dict[Group, Answered]
+        self, groups: Sequence[Group], config: Config, run: Run, session: str, done: dict[Group, AnswerRows]
     ) -> None:
         """One process: it stops where it is, or ends with its work."""
         with asyncio.Runner() as runner:
@@ -57,7 +59,7 @@ class Workers:
                 self.deaths += 1
 
     async def _work(
-        self, groups: Sequence[Group], config: Config, run: Run, session: str, done: dict[Group, Answered]
+        self, groups: Sequence[Group], config: Config, run: Run, session: str, done: dict[Group, AnswerRows]
     ) -> None:
         stage = AnswerQuestions(config, run, session)
         stage.desk.engines = {"model": ScriptedEngine(self._said)}
@@ -120,7 +122,7 @@ def test_what_was_given_up_stays_so_where_the_driver_dies_before_it_writes(setti
 def test_a_driver_that_is_killed_time_and_again_makes_no_question_fail(settings: Config) -> None:
     def dies_with_its_driver(
         groups: Sequence[Group], config: Config, run: Run, spent: tuple[int, float]
-    ) -> Iterator[Answered]:
+    ) -> Iterator[AnswerRows]:
         Workers(3).process(groups, config, run, uuid.uuid4().hex, {})
         yield from ()
         raise Died

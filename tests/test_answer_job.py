@@ -15,7 +15,7 @@ from jobs import answer_batch
 from jobs.answer_batch import Arguments
 from loupe import storage
 from loupe.answering.run import RunError
-from loupe.answering.store import Answered
+from loupe.answering.store import AnswerRows
 from loupe.config import Config, ConfigError
 from loupe.lease import Lease, LeaseHeld
 from loupe.library import LibraryError
@@ -198,7 +198,7 @@ def test_a_question_that_was_changed_is_not_taken_for_answered(
 
 
 def test_answers_that_wait_to_be_written_are_not_lost_with_the_cluster(database: str, output: str) -> None:
-    def broken(*asked: Any) -> Iterator[Answered]:
+    def broken(*asked: Any) -> Iterator[AnswerRows]:
         yield next(iter(in_process(*asked)))
         raise ConnectionError("the cluster is gone")
 

@@ -12,7 +12,7 @@ from loupe.answering.preparing import GROUP, groups_of, left_of
 from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse
 from loupe.answering.run import differences
-from loupe.answering.store import STEPS, Answered, Batch
+from loupe.answering.store import STEPS, AnswerRows, Batch
 from loupe.config import Config
 from schemas.questions import Question
 from schemas.results import ANSWERS
@@ -34,8 +34,8 @@ def answers(*statuses: str, **fields: object) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=ANSWERS)
 
 
-def one_answer() -> Answered:
-    return Answered(answers("answered"), TRACES.empty_table())
+def one_answer() -> AnswerRows:
+    return AnswerRows(answers("answered"), TRACES.empty_table())
 
 
 # Questions

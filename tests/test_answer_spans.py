@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from loupe.agent.loop import failed
 from loupe.agent.policies import POLICIES
 from loupe.answering.spans import Collector, open_collector
-from loupe.answering.store import Answered
+from loupe.answering.store import AnswerRows
 from loupe.library import Library
 from tests.agent_scene import Cast, answer, ask, cues, doubt, question, search, small_library, verdict, vlm
 from tests.answer_scene import answer_all, config, write_questions
@@ -29,7 +29,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return small_library(tmp_path_factory.mktemp("library"))
 
 
-def sent(rows: Answered) -> list[ReadableSpan]:
+def sent(rows: AnswerRows) -> list[ReadableSpan]:
     """The spans of some rows, in the order of their beginnings; a parent before its children."""
     memory, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(memory))
@@ -38,7 +38,7 @@ def sent(rows: Answered) -> list[ReadableSpan]:
     return sorted(memory.get_finished_spans(), key=lambda span: (span.start_time, -span.end_time, span.name))
 
 
-async def reviewed(library: Library) -> Answered:
+async def reviewed(library: Library) -> AnswerRows:
     """A question with a search, a look, and a critic who agrees; every call takes two seconds."""
     ticks = iter(range(0, 1000, 2))
     cast = Cast(
@@ -50,7 +50,7 @@ async def reviewed(library: Library) -> Answered:
         critic_settings={"mode": "always"},
         clock=lambda: float(next(ticks)),
     )
-    return Answered.of(await cast.play(question()))
+    return AnswerRows.of(await cast.play(question()))
 
 
 def tree(spans: list[ReadableSpan]) -> dict[str, list[str]]:
@@ -95,7 +95,7 @@ async def test_spans_lie_inside_their_parents_one_after_the_other(library: Libra
 
 async def test_a_question_that_failed_is_an_error(library: Library) -> None:
     trace = failed(Cast(library).desk, POLICIES["passive"], question(), "UnavailableError: gone")
-    (span,) = sent(Answered.of(trace))
+    (span,) = sent(AnswerRows.of(trace))
     assert (span.status.status_code.name, span.attributes["error.type"]) == ("ERROR", "UnavailableError")
 
 

@@ -40,14 +40,14 @@ BATCH_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerRows:
     """Rows of `ANSWERS` and `TRACES` of the same questions."""
 
     answers: pa.Table
     traces: pa.Table
 
     @classmethod
-    def of(cls, *traces: Trace) -> "Answered":
+    def of(cls, *traces: Trace) -> "AnswerRows":
         """The rows of traces, in order; of many at once they take Arrow little longer than those of one.
 
         Raises UnicodeEncodeError for text that no file can hold (half a surrogate pair), and what Arrow cannot hold.
@@ -58,7 +58,7 @@ class Answered:
         )
 
     @classmethod
-    def concat(cls, parts: Sequence["Answered"]) -> "Answered":
+    def concat(cls, parts: Sequence["AnswerRows"]) -> "AnswerRows":
         """The rows of all, in order."""
         return cls(
             pa.concat_tables([ANSWERS.empty_table(), *(part.answers for part in parts)]),
@@ -87,10 +87,10 @@ class Batch:
         self._seconds = seconds
         self._clock = clock
         self._began = self._since = clock()
-        self._parts: list[Answered] = []
+        self._parts: list[AnswerRows] = []
         self._rows = self._bytes = 0
 
-    def add(self, part: Answered) -> None:
+    def add(self, part: AnswerRows) -> None:
         """Let rows wait."""
         self._parts.append(part)
         self._rows += part.answers.num_rows
@@ -102,14 +102,14 @@ class Batch:
         late = now - self._since >= max(self._seconds, LOST_SHARE * (now - self._began))
         return bool(self._parts) and (late or self._rows >= self._questions or self._bytes >= BATCH_BYTES)
 
-    def take(self) -> Answered:
+    def take(self) -> AnswerRows:
         """All that waits, which then waits no more."""
-        taken, self._parts, self._since = Answered.concat(self._parts), [], self._clock()
+        taken, self._parts, self._since = AnswerRows.concat(self._parts), [], self._clock()
         self._rows = self._bytes = 0
         return taken
 
 
-def write(output: str, run: Run, batch: Answered, before_step: BeforeCommit, keep: Keep = keep_nothing) -> None:
+def write(output: str, run: Run, batch: AnswerRows, before_step: BeforeCommit, keep: Keep = keep_nothing) -> None:
     """Write a batch of answers, none of which is there yet; `keep` keeps what is noted in its traces.
 
     Notes stand before the answers, whose questions are then not asked again. Raises StorageError, LibraryError.

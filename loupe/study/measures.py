@@ -12,7 +12,7 @@ from loupe.scoring.scored import MISSING, WITH_ANSWER, Scored
 from loupe.scoring.statistics import Estimate
 from loupe.scoring.summary import RECALL_AT, Sampling
 from loupe.study.outcomes import Answers, Outcome
-from loupe.study.plan import WHOLE, Asked, Curve, Point, Size, passive
+from loupe.study.plan import WHOLE, Curve, Point, QuestionSet, Size, passive
 from schemas.questions import UNANSWERABLE, Question
 
 QUESTIONS = (1, 2, 4, 8, 16, 32, 64)
@@ -55,7 +55,7 @@ class Study:
     """What there is to measure."""
 
     points: Sequence[Point]
-    questions: Mapping[tuple[float, Asked], Sequence[Question]]
+    questions: Mapping[tuple[float, QuestionSet], Sequence[Question]]
     """By length in minutes."""
     answers: Mapping[str, Answers]
     """By the name of the setting; those that could not be run are missing."""

@@ -12,7 +12,7 @@ from typing import Literal
 from loupe.benchmarks.toytown.writing import HELD_OUT
 
 Curve = Literal["length", "budget", "grounding", "ablation", "entropy", "amortization"]
-Asked = Literal["mixed", "times"]
+QuestionSet = Literal["mixed", "times"]
 """mixed: the same kinds of question for every length; times: questions for spans alone."""
 
 HELD_OUT_SEED = HELD_OUT + 21
@@ -74,7 +74,7 @@ class Point:
     series: str
     setting: Setting
     x: float | None = None
-    asked: Asked = "mixed"
+    asked: QuestionSet = "mixed"
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ def _amortization(size: Size) -> Iterator[Point]:
             yield Point("amortization", policy, acting(minutes, policy, size.turns), minutes)
 
 
-def asked_of(points: Sequence[Point]) -> Mapping[Setting, tuple[Asked, ...]]:
+def asked_of(points: Sequence[Point]) -> Mapping[Setting, tuple[QuestionSet, ...]]:
     """What each setting is asked, once, in the order of the curves."""
-    asked: dict[Setting, dict[Asked, None]] = defaultdict(dict)
+    asked: dict[Setting, dict[QuestionSet, None]] = defaultdict(dict)
     for point in points:
         asked[point.setting][point.asked] = None
     return {setting: tuple(kinds) for setting, kinds in asked.items()}

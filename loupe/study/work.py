@@ -16,7 +16,7 @@ from loupe.engines.protocol import UnavailableError
 from loupe.library import Library
 from loupe.questions import read_questions
 from loupe.study.places import Places
-from loupe.study.plan import Asked, Point, Setting, Size, asked_of
+from loupe.study.plan import Point, QuestionSet, Setting, Size, asked_of
 from loupe.study.questions import for_times, same_kinds
 from schemas.questions import Question, as_table
 from schemas.results import ANSWERS
@@ -38,7 +38,7 @@ DEFAULT_TURNS = 8.0
 UNREACHED = f"{UnavailableError.__name__}:"
 """How an answer's error begins when its model could not be reached."""
 
-Questions = Mapping[tuple[float, Asked], Sequence[Question]]
+Questions = Mapping[tuple[float, QuestionSet], Sequence[Question]]
 """By length in minutes."""
 
 
@@ -81,7 +81,7 @@ def costs_of(places: Places, size: Size, points: Sequence[Point], configs: Mappi
     if not any(films_missing(places, size, minutes) for minutes in size.lengths):
         tasks = tasks_of(points, questions_of(places, size), configs)
         return [cost_of(task.setting, task.config, len(task.questions), task.left) for task in tasks]
-    room: Mapping[Asked, int] = {"mixed": size.questions, "times": size.times}
+    room: Mapping[QuestionSet, int] = {"mixed": size.questions, "times": size.times}
     counts = {setting: sum(room[kind] for kind in kinds) for setting, kinds in asked_of(points).items()}
     return [cost_of(setting, configs[setting], count, count) for setting, count in counts.items()]
 
@@ -121,7 +121,9 @@ def questions_of(places: Places, size: Size) -> Questions:
         names = set(film_names(there, size.films))
         drawn[minutes] = [question for question in there if names.issuperset(question.videos)]
     mixed = same_kinds(drawn, size.questions)
-    asked: dict[tuple[float, Asked], Sequence[Question]] = {(minutes, "mixed"): mixed[minutes] for minutes in drawn}
+    asked: dict[tuple[float, QuestionSet], Sequence[Question]] = {
+        (minutes, "mixed"): mixed[minutes] for minutes in drawn
+    }
     return asked | {(size.at, "times"): for_times(drawn[size.at], size.times)}
 
 

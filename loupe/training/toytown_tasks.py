@@ -79,7 +79,7 @@ def doing(actor: Actor, held: bool) -> str:
     return f"{actor.action} {actor.thing}" if held and actor.action in WITH_THING else actor.action
 
 
-Asked = tuple[str, str, str]
+Exchange = tuple[str, str, str]
 """A question, its short reasoning, its answer."""
 
 
@@ -93,40 +93,40 @@ def _one(rng: np.random.Generator, shown: Sequence[Shown]) -> tuple[Shown, str]:
     return frame, "" if len(shown) == 1 else f" at {frame.stamp}"
 
 
-def ask_place(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_place(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     frame, when = _one(rng, shown)
     place = frame.still.place if frame.seen else "black"
     question = _pick(rng, ("Where is this{}?", "What place is shown{}?", "Which place is it{}?")).format(when)
     return question, f"[{frame.stamp}] {place}", place
 
 
-def ask_who(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_who(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     frame, when = _one(rng, shown)
     who = ", ".join(frame.people()) or "nobody"
     return _pick(rng, ("Who is seen{}?", "Who is in the picture{}?")).format(when), f"[{frame.stamp}] {who}", who
 
 
-def ask_count(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_count(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     frame, when = _one(rng, shown)
     who = frame.people()
     question = _pick(rng, ("How many people are seen{}?", "How many people are there{}?")).format(when)
     return question, f"[{frame.stamp}] {', '.join(who) or 'nobody'}", str(len(who))
 
 
-def ask_sign(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_sign(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     frame, when = _one(rng, shown)
     sign = frame.still.sign if frame.seen and frame.still.sign else "no sign"
     question = _pick(rng, ("What does the sign say{}?", "Which word is on the sign{}?", "What is written{}?"))
     return question.format(when), f"[{frame.stamp}] {sign}", sign
 
 
-def ask_things(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_things(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     frame, when = _one(rng, shown)
     things = ", ".join(frame.seen.things if frame.seen else ()) or "nothing"
     return f"Which objects are seen{when}?", f"[{frame.stamp}] {things}", things
 
 
-def ask_person(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_person(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     """Something about one person: what they do, hold, wear, or their shape."""
     frame, when = _one(rng, shown)
     colours = [actor.person.colour for actor in frame.seen.actors] if frame.seen else []
@@ -147,7 +147,7 @@ def ask_person(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
     return question, f"[{frame.stamp}] {actor.person}", answer
 
 
-def ask_when(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_when(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     """The time of the first frame in which something holds."""
     frame = shown[int(rng.integers(len(shown)))]
     tests: list[tuple[str, Callable[[Shown], bool]]] = []
@@ -176,7 +176,7 @@ def ask_when(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
     )
 
 
-def ask_whether(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_whether(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     """Whether a thing or a person is seen in any frame."""
     names: list[str] = []
     for frame in shown:
@@ -188,7 +188,7 @@ def ask_whether(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
     return f"Is a {name} seen?", f"at {', '.join(times[:4])}" if times else "at no time", "yes" if times else "no"
 
 
-def ask_signs(rng: np.random.Generator, shown: Sequence[Shown]) -> Asked:
+def ask_signs(rng: np.random.Generator, shown: Sequence[Shown]) -> Exchange:
     """All sign words, in order of time."""
     found = [(f.stamp, f.still.sign) for f in shown if f.seen and f.still.sign]
     words = list(dict.fromkeys(sign for _, sign in found))

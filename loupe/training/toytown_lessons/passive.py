@@ -43,7 +43,7 @@ HANDED = 1 / 3
 
 
 @dataclass(frozen=True)
-class Asked(Rolled):
+class OneShot(Rolled):
     """A question to which the one lesson is the true answer."""
 
     times: Times
@@ -54,14 +54,16 @@ class Asked(Rolled):
         return self.lessons[0]
 
 
-def rollouts(seed: int, films: int, minutes: float, questions: int, *, handed: float = HANDED) -> Iterator[list[Asked]]:
+def rollouts(
+    seed: int, films: int, minutes: float, questions: int, *, handed: float = HANDED
+) -> Iterator[list[OneShot]]:
     """Film by film, every question with its answer. Raises ValueError for held-out seeds."""
     refuse_held_out(seed)
     for index in range(films):
         yield of_film((seed, index, minutes), questions, handed=handed)
 
 
-def of_film(where: Where, count: int, *, handed: float) -> list[Asked]:
+def of_film(where: Where, count: int, *, handed: float) -> list[OneShot]:
     """The lessons of one film."""
     film, questions = film_and_questions(where, count)
     rng = np.random.default_rng((*where[:2], 2))
@@ -70,7 +72,7 @@ def of_film(where: Where, count: int, *, handed: float) -> list[Asked]:
         library = make_library(folder, film, film.video_id, HashingEmbedder())
         traces = asyncio.run(_play(film, questions, times, library))
     return [
-        Asked(question, trace, right=True, lessons=(_lesson(question, trace, where),), times=shown)
+        OneShot(question, trace, right=True, lessons=(_lesson(question, trace, where),), times=shown)
         for question, shown, trace in zip(questions, times, traces, strict=True)
     ]
 
