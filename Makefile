@@ -33,7 +33,8 @@ demo: $(READY)
 	$(PY) -m loupe.search --database $(DEMO)/database --level transcripts "where is the harbour"
 	$(PY) jobs/evaluate.py --output $(DEMO)/results --show 36 \
 	    --against $(DEMO)/results-without-critic $(POLICIES:%=$(DEMO)/results-%) \
-	    --questions $(DEMO)/questions.parquet --database $(DEMO)/database --index-report $(DEMO)/database/report.json
+	    --questions $(DEMO)/questions.parquet --database $(DEMO)/database --index-report $(DEMO)/database/report.json \
+	    --tokens-per-frame 57  # what a frame adds to a prompt of the tiny model
 	$(SQL) --results $(DEMO)/results "select capability, count(*) as questions, round(avg(s.right::int), 2) as right_share, round(avg(a.turns), 1) as turns, round(avg(a.prompt_tokens + a.completion_tokens)) as tokens, round(avg(a.frames), 1) as frames from scores s join answers a using (question_id) group by capability order by questions desc"
 	$(SQL) --results $(DEMO)/results "select question, answer, e.start_ms // 1000 as second, caption from answers, unnest(evidence) as u(e) join captions c on c.video_id = e.video_id and c.ts_ms = e.start_ms order by question, second limit 12"
 
