@@ -208,11 +208,11 @@ def answer_all(arguments: Arguments, places: Places, tasks: Sequence[Task], star
         name, folder = task.setting.name, places.results(task.setting)
         work.write_questions(folder / "questions.parquet", task.questions)
         changes = [*overrides(places, task.setting), f"answer.job.questions_in_flight={arguments.in_flight}"]
-        command = ["jobs/answer_batch.py", "--retry-failed", *of_config(arguments)]
-        command += [f"--set={change}" for change in changes]
+        command = ["jobs/answer_batch.py", *of_config(arguments), *(f"--set={change}" for change in changes)]
+        command += ["--retry-failed"] if task.unreached else []
         command += ["--front", arguments.front] if arguments.front else []
         code, words = start(f"{name}, {task.left} questions", command, folder.with_name(f"{name}.log"))
-        whole = code in (0, 1) and not work.left_of(task.config, task.questions)  # 1: some failed, and stand there
+        whole = code in (0, 1) and work.task_of(task.setting, task.config, task.questions).whole  # 1: some failed
         return name, None if whole else f"its job did not run to its end: {words}"
 
     told = in_parallel(answer, left, arguments.at_once)

@@ -8,6 +8,7 @@ from typing import get_args
 
 from loupe.answering import store
 from loupe.config import Answer, Index, OpenAIModel, Role, VllmModel
+from loupe.config.index import Toytown
 from loupe.config.models import EmbeddingModel, FasterWhisperModel, LocalModel, Price, Serve, WhisperModel
 from loupe.config.section import Section
 from loupe.config.serving import Serving
@@ -48,6 +49,7 @@ def test_every_key_of_a_config_stands_in_the_docs() -> None:
         own = [(key, told) for key, told in keys(model, "") if key.split(".")[1] not in ("engine", "price", "serve")]
         assert [key for key, told in own if f"| `{key[1:]}` | {told} |" not in table] == []
     others = [*keys(Price, "price"), *keys(Serve, "serve"), *keys(Serving, "serving"), *keys(Index, "index")]
+    others += keys(Toytown, "index.toytown")
     told = [(key, sentence) for key, sentence in others if not key.startswith("index.stages.")]
     assert [key for key, sentence in told if f"| `{key}` | {sentence} |" not in page] == []
     assert [role for role in get_args(Role) if f"| `{role}` |" not in page] == []

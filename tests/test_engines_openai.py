@@ -120,7 +120,7 @@ async def test_entropy_is_that_of_the_likeliest_tokens_and_the_rest_as_one() -> 
     assert reply.entropies == pytest.approx((1.5 * math.log(2), 0.0))  # 1/2, 1/4 and 1/4 that nobody names
     assert reply.likeliest is not None
     assert reply.likeliest[0] == (("t0", math.log(0.5)), ("t1", math.log(0.25)))
-    assert "20 likeliest tokens" in (reply.entropy_definition or "")
+    assert "the 2 likeliest tokens" in (reply.entropy_definition or "")
 
 
 @pytest.mark.parametrize("fault", FAULTS)

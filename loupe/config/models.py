@@ -90,7 +90,7 @@ class OpenAIModel(Model):
     model: str
     """As the address names it."""
     api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable with the key; empty: none is sent."""
+    """Name of the environment variable with the key; empty where the address wants none."""
     concurrency: int = Field(default=32, ge=1)
     """Requests of one process at work at a time."""
     timeout_s: float = Field(default=120, gt=0)
@@ -100,7 +100,7 @@ class OpenAIModel(Model):
     first_wait_s: float = Field(default=1.0, gt=0)
     """Before the first retry, at most; it doubles with each."""
     extra_body: dict[str, Any] = Field(default={})
-    """Goes into every request, and wins over what stands there."""
+    """Goes into every request, and wins over what stands there: top_logprobs: 5, where the address tells no 20."""
 
 
 class VllmModel(HereModel):

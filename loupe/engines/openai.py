@@ -17,7 +17,7 @@ from schemas.messages import Audio, Message, Text, Usage
 
 LIKELIEST = 20
 """Tokens that api.openai.com and vLLM tell in the place of each written one, at most."""
-ENTROPY = f"the {LIKELIEST} likeliest tokens, and all others as one, as the server gives their log-probabilities"
+ENTROPY = "the {count} likeliest tokens, and all others as one, as the server gives their log-probabilities"
 SESSION_HEADER = "x-session-id"
 """What Ray Serve routes by; other servers pass it by."""
 
@@ -134,7 +134,7 @@ def of_tokens(written: Sequence[ChatCompletionTokenLogprob]) -> OfTokens:
     if all(one.top_logprobs for one in written):
         told["likeliest"] = tuple(tuple((other.token, other.logprob) for other in one.top_logprobs) for one in written)
         told["entropies"] = tuple(entropy([odds for _, odds in each]) for each in told["likeliest"])
-        told["entropy_definition"] = ENTROPY
+        told["entropy_definition"] = ENTROPY.format(count=max(map(len, told["likeliest"])))
     return told
 
 

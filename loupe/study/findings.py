@@ -165,7 +165,7 @@ def _amortization(points: Points, size: Size) -> Iterator[Finding]:
             yield Finding("amortization", claim, None, NOT_KNOWN)
         for row in found:
             surely, perhaps = (end is not None and end <= QUESTIONS[-1] for end in (row.high, row.low))
-            holds = True if surely else None if perhaps else False
+            holds = None if row.count < LEAST else True if surely else None if perhaps else False
             yield Finding("amortization", claim, holds, row.note or pays_from(row))
 
 
@@ -185,8 +185,8 @@ def flat(one: Estimate, last: Estimate) -> bool | None:
 
 def level(one: Estimate, last: Estimate) -> bool | None:
     """Whether a share is, at the end of a line, within its interval at the beginning, or above it."""
-    narrow = _width(one) <= WIDE
-    return decided(narrow and last.mean >= one.low, last.high < one.low or (narrow and last.mean < one.low), one, last)
+    narrow = max(_width(one), _width(last)) <= WIDE
+    return decided(narrow and last.mean >= one.low, last.high < one.low, one, last)
 
 
 def falls(one: Estimate, last: Estimate) -> bool | None:

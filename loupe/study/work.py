@@ -49,8 +49,20 @@ class Task:
     setting: Setting
     config: Config
     questions: Sequence[Question]
-    left: int
-    """Of the questions, those without an answer: never asked, or given up while no model could be reached."""
+    unasked: int
+    """Of the questions, those without a row."""
+    unreached: int
+    """Those that were given up because no model could be reached: a job may ask them again."""
+
+    @property
+    def left(self) -> int:
+        """What a job would answer."""
+        return self.unasked + self.unreached
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is something to measure: single questions that nothing answers are no reason to leave it out."""
+        return not self.unasked and self.unreached < len(self.questions)
 
 
 @dataclass(frozen=True)
@@ -132,20 +144,21 @@ def tasks_of(points: Sequence[Point], questions: Questions, configs: Mapping[Set
     for setting, kinds in asked_of(points).items():
         each = chain.from_iterable(questions[setting.minutes, kind] for kind in kinds)
         asked = list({question.question_id: question for question in each}.values())
-        yield Task(setting, configs[setting], asked, left_of(configs[setting], asked))
+        yield task_of(setting, configs[setting], asked)
 
 
-def left_of(config: Config, questions: Sequence[Question]) -> int:
-    """How many of the questions have no answer in the folder of a setting's job. Raises RunError.
+def task_of(setting: Setting, config: Config, questions: Sequence[Question]) -> Task:
+    """A setting as the folder of its job says. Raises RunError.
 
-    What failed because no model could be reached (UnavailableError) is left too; other failures are what the model
-    makes of a question, and stand.
+    What failed because no model could be reached (UnavailableError) is left; other failures are what the model makes
+    of a question, and stand.
     """
     output = config.answer.job.output
     finished = store.read_finished(output, find_run(output, config))
-    errors = dict(zip(finished["question_id"].to_pylist(), finished["error"].to_pylist(), strict=True))
-    unreached: int = sum((errors.get(one.question_id) or "").startswith(UNREACHED) for one in questions)
-    return unreached + len(preparing.left_of(questions, finished))
+    rows = finished.select(["question_id", "status", "error"]).to_pylist()
+    gone = {row["question_id"] for row in rows if row["status"] == "failed" and row["error"].startswith(UNREACHED)}
+    unreached = sum(one.question_id in gone for one in questions)
+    return Task(setting, config, questions, len(preparing.left_of(questions, finished)), unreached)
 
 
 def write_questions(place: Path, questions: Sequence[Question]) -> None:

@@ -8,7 +8,7 @@ from loupe.agent.tools.windows import Count, window
 async def look(scene: Scene, start: float, end: float, frames: Count, film: int = 1) -> Observation:
     """Look at so many frames, evenly apart from start to end, both included."""
     asked = window(scene, film, start, end)
-    media = await asked.look(frames)
+    media = await asked.look(asked.spread(frames))
     return Observation(
         scene.prompt("looked", frames=len(media), rest=asked.goes_on(), **asked.told),
         brief=asked.gone("frames", media),

@@ -10,8 +10,9 @@ async def watch(scene: Scene, start: float, end: float, frames: Count, film: int
     """Look at so many frames, evenly apart from start to end, and listen to all of it."""
     asked = window(scene, film, start, end)
     asked.at_most(scene.limits.watch_s, "watched")
-    media = await asked.look(frames)
+    times_ms = asked.spread(frames)
     heard = await scene.listen(asked.film, asked.start_ms, asked.end_ms)
+    media = await asked.look(times_ms)
     return Observation(
         scene.prompt("watched", frames=len(media), heard=words(scene, heard), rest=asked.goes_on(), **asked.told),
         brief=asked.gone("frames and sound", media),

@@ -60,9 +60,9 @@ class Window:
             raise ToolError(f"At most {most} frames can be looked at together, not {frames}.")
         return [min(ts_ms, self.film.duration_ms - 1) for ts_ms in linspace_ms(self.start_ms, self.end_ms, frames)]
 
-    async def look(self, frames: int) -> tuple[MediaRef, ...]:
-        """So many frames of it, as the model is shown them. Raises ToolError where none can be decoded."""
-        seen = await self.scene.look(self.film, self.spread(frames))
+    async def look(self, times_ms: Sequence[int]) -> tuple[MediaRef, ...]:
+        """Frames of it, as the model is shown them. Raises ToolError where none can be decoded."""
+        seen = await self.scene.look(self.film, times_ms)
         if not seen:
             at = moment(self.start_ms)
             raise ToolError(f"The film has no picture there that can be decoded. Look before or after {at}.")
