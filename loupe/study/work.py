@@ -61,7 +61,7 @@ class Task:
 
     @property
     def whole(self) -> bool:
-        """Whether there is something to measure: single questions that nothing answers are no reason to leave it out."""
+        """Whether it can be measured: single questions that nobody answers are no reason to leave it out."""
         return not self.unasked and self.unreached < len(self.questions)
 
 
