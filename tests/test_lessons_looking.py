@@ -23,10 +23,11 @@ from loupe.training.toytown_lessons.looking_findings import (
     firsts,
     run_of,
     sign_and_place,
+    spans_so_far,
 )
 from loupe.training.toytown_lessons.looking_kinds import PLANS
 from loupe.training.toytown_lessons.looking_marks import Lasting
-from loupe.training.toytown_lessons.looking_notes import brands, doing, found_in, lines_with, said_of, scenes
+from loupe.training.toytown_lessons.looking_notes import brands, doing, found_in, lines_with, runs, said_of, scenes
 from loupe.training.toytown_lessons.looking_plans import FRAMES, closer, scans
 from loupe.training.toytown_lessons.looking_prompts import Explored, percept_of
 from loupe.training.toytown_lessons.oracle_prompts import OFF
@@ -179,31 +180,42 @@ def test_what_is_counted_is_counted_on() -> None:
     told = "[10.0] park; ; ; \n[20.0] beach; ; ; \n[30.0] park; ; ; "
     met = Counter(park=2)
     sought = counted(scenes(["park", "beach"], counts(met, ["park", "beach"], "^{}")), met)
-    each = "10 park yes 3, 20 beach yes 1, 30 park yes 4"
-    assert sought.note(told) == f"for park yes 2 beach yes 0: {each} | park 4 beach 1"
+    each = "10 park times 3, 20 beach times 1, 30 park times 4"
+    assert sought.note(told) == f"for park times 2 beach times 0: {each} | park 4 beach 1"
 
 
-def test_what_was_met_is_carried_on_and_looked_for_no_more() -> None:
+def test_what_was_met_is_carried_on() -> None:
     names = ["park", "beach", "street", "forest"]
     met = {"street": 0.0}
     sought = carried(scenes(names, firsts(names, 0)), met)
     told = "[10.0] street; ; ; \n[20.0] beach; CAFE; ; \n[30.0] park; ; ; \n[40.0] beach; ; ; "
-    note = sought.note(told)
-    each = "10 street, 20 beach yes CAFE, 30 park yes, 40 beach yes"
-    assert note == f"for park yes beach yes forest yes: {each} | street 0.0 beach 20.0 park 30.0"
+    head, note = "for park yes beach yes street yes forest yes:", sought.note(told)
+    each = "10 street yes, 20 beach yes CAFE, 30 park yes, 40 beach yes"
+    all_of_them = "all street 0.0 beach 20.0 park 30.0"
+    assert note == f"{head} {each} | street 10.0 beach 20.0 park 30.0; {all_of_them}"
     met.update(firsts_in(found_in(note)))
     assert list(met) == ["street", "beach", "park"]
-    assert sought.note("[50.0] park; ; ; ") == "for forest yes: 50 park | street 0.0 beach 20.0 park 30.0"
+    assert sought.note("[50.0] park; ; ; ") == f"{head} 50 park yes | park 50.0; {all_of_them}"
+    assert sought.note("[60.0] beyond; ; ; ") == f"{head} 60 beyond | nothing; {all_of_them}"
 
 
-def test_runs_are_carried_on() -> None:
+def test_runs_are_marked_by_their_beginning_and_carried_on() -> None:
     spans: list[tuple[float, float]] = []
-    sought = scenes(["CAFE"], run_of("CAFE", 1, spans))
+    sought = runs(["CAFE"], spans_so_far("CAFE", run_of("CAFE", 1), spans))
     note = sought.note("[0.0] park; CAFE; ; \n[10.0] park; ; ; \n[20.0] park; CAFE; ; \n[30.0] park; CAFE; ; ")
-    assert note == "for CAFE yes: 0 park CAFE yes, 10 park, 20 park CAFE yes, 30 park CAFE yes | CAFE 0.0, 20.0-30.0"
+    each = "0 park CAFE from 0.0, 10 park, 20 park CAFE from 20.0, 30 park CAFE from 20.0-30.0"
+    assert note == f"for CAFE from: {each} | CAFE 0.0, 20.0-30.0; all CAFE 0.0, 20.0-30.0"
     spans[:] = spans_in(found_in(note))
-    assert sought.note("[30.0] park; CAFE; ; \n[40.0] park; ; ; ").endswith("| CAFE 0.0, 20.0-30.0, 30.0")
-    assert sought.note("[50.0] park; ; ; ") == "for CAFE yes: 50 park | CAFE 0.0, 20.0-30.0"
+    note = sought.note("[30.0] park; CAFE; ; \n[40.0] park; ; ; ")
+    assert note.endswith("| CAFE 30.0; all CAFE 0.0, 20.0-30.0, 30.0")
+    assert sought.note("[50.0] park; ; ; ") == "for CAFE from: 50 park | nothing; all CAFE 0.0, 20.0-30.0"
+
+
+def test_an_event_that_lies_in_two_looks_is_one() -> None:
+    jumps = spans_so_far("jumps", where("person jumps", "jumps", 1.5), [(10.0, 20.0), (40.0, 44.5)], 1.5)
+    assert (
+        jumps("[45.5] red person jumps\n[47.0] red person jumps") == "jumps 45.5-47.0; all jumps 10.0-20.0, 40.0-47.0"
+    )
 
 
 def test_a_closer_look_tells_where_to_go_on_until_it_is_found() -> None:
@@ -223,7 +235,7 @@ def test_a_closer_look_tells_where_to_go_on_until_it_is_found() -> None:
 def test_brands_that_are_heard_are_noted_as_signs_write_them() -> None:
     sought = replace(lines_with(["CAFE"], brands, where("(?i)cafe", "CAFE")), marks=Lasting())
     told = "[3.0-5.0] come to the cafe\n[9.0-9.5] good morning"
-    assert sought.note(told) == "for CAFE yes -: 3 CAFE yes 3.0-5.0, 9 - | CAFE 3.0-5.0"
+    assert sought.note(told) == "for CAFE heard: 3 CAFE heard 3.0-5.0, 9 - | CAFE 3.0-5.0"
 
 
 def test_who_is_with_somebody_is_told_of_frames_with_both() -> None:

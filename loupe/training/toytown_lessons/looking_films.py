@@ -14,13 +14,17 @@ from loupe.training.toytown_lessons.looking_findings import (
     counts,
     firsts,
     run_of,
+    spans_so_far,
 )
+from loupe.training.toytown_lessons.looking_marks import Running
 from loupe.training.toytown_lessons.looking_notes import (
     NEXT,
     Read,
     Sought,
     doings,
+    found_in,
     people,
+    runs,
     scene_and,
     scenes,
 )
@@ -38,7 +42,7 @@ from loupe.training.toytown_lessons.looking_plans import (
 )
 from loupe.training.toytown_lessons.looking_prompts import Explored
 from loupe.training.toytown_lessons.oracle_plans import place_of
-from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
+from loupe.training.toytown_lessons.oracle_prompts import lines_of
 from loupe.training.toytown_lessons.oracle_steps import (
     ACTIONS,
     Names,
@@ -50,8 +54,6 @@ from loupe.training.toytown_lessons.oracle_steps import (
     as_spans,
     firsts_in,
     give,
-    has_times,
-    joined,
     spans_in,
     stretch,
     where,
@@ -68,17 +70,18 @@ COUNTABLE = 900.0
 def when_sign(names: Names, seen: Explored) -> Plan:
     """Found from afar; then where it begins is looked at closely, then where it ends.
 
-    The notes go `CAFE 20.0-40.0; first`, `CAFE 12.0; ends 40.0`, `CAFE 12.0-43.0`.
+    The notes go `CAFE 20.0-40.0; all CAFE 20.0-40.0; first`, `CAFE 12.0; ends 40.0`, `CAFE 12.0-43.0`.
     """
     sign, step = names["sign"], apart(seen)
     spans: list[Window] = []
 
     def far(told: str) -> str:
-        note, end = run_of(sign, 1, spans)(told), lines_of(told)[-1].start
-        over = has_times(note) and (spans_in(note)[-1][1] < end or end == seen.seconds)
+        note, end = spans_so_far(sign, run_of(sign, 1), spans)(told), lines_of(told)[-1].start
+        shown = spans_in(found_in(note))
+        over = shown and (shown[-1][1] < end or end == seen.seconds)
         return NEXT.join((note, FIRST)) if over else note
 
-    for each in scans(seen, scenes((sign,), far)):
+    for each in scans(seen, runs((sign,), far)):
         spans[:] = spans_in((yield each))
         if spans and spans[-1][1] < each.arguments["end"]:
             break
@@ -96,9 +99,9 @@ def when_sign(names: Names, seen: Explored) -> Plan:
     def ends(told: str) -> str:
         return f"{sign} {stretch(start, shown(told)[-1][1])}"
 
-    note = yield look(max(0.0, start - step), start, FRAMES, scenes((sign,), begins))
+    note = yield look(max(0.0, start - step), start, FRAMES, runs((sign,), begins))
     start = spans_in(note)[0][0]
-    note = yield look(end, min(end + step, seen.seconds), FRAMES, scenes((sign,), ends))
+    note = yield look(end, min(end + step, seen.seconds), FRAMES, runs((sign,), ends))
     yield from give(note, as_spans(spans_in(note)))
 
 
@@ -106,7 +109,7 @@ def when_place(names: Names, seen: Explored) -> Plan:
     """Noted is which frames show it; in the answer it ends half way to the next one."""
     place, half = place_of(names), apart(seen) / 2
     spans: list[Window] = []
-    for each in scans(seen, scenes((place,), run_of(place, 0, spans))):
+    for each in scans(seen, runs((place,), spans_so_far(place, run_of(place, 0), spans))):
         spans[:] = spans_in((yield each))
     shown = [(start, min(end + half, seen.seconds)) for start, end in spans]
     yield from give(" ".join(f"{start}" for start, _ in spans), as_spans(shown))
@@ -185,22 +188,19 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     met: dict[str, float] = {}
     events: list[Window] = []
 
-    def happens(told: str) -> str:
-        new = spans_in(where(rf"person {act}", act, SHORTEST)(told))
-        so_far = joined([Line(start, end, 1, "") for start, end in (*events, *new)], SHORTEST)  # one may lie in two
-        return f"{act} {', '.join(stretch(*event) for event in so_far)}" if so_far else f"none: {act}"
+    happens = spans_so_far(act, where(rf"person {act}", act, SHORTEST), events, SHORTEST)  # one may lie in two looks
 
     def looks(met: dict[str, float]) -> list[Step]:
         if len(met) < 2 or met[first] >= met[last]:
             return []
-        sought = Sought((act,), scene_and(doings), between(first, last, met, number, happens))
+        sought = Sought((act,), scene_and(doings), between(first, last, met, number, happens), Running())
         return closer(seen, (met[first] - apart(seen) + 1, met[last]), sought, SHORTEST, until=None)
 
     far = carried(scenes((first, last), firsts((first, last), number)), met)
 
     def meets(told: str) -> str:
         note = far.read(told)
-        then = looks(firsts_in(note))
+        then = looks(firsts_in(found_in(note)))
         return NEXT.join((note, way(then))) if then else note
 
     left = seen.steps - 1

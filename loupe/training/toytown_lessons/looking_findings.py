@@ -12,13 +12,14 @@ from loupe.training.toytown_lessons.looking_notes import (
     colours,
     field,
     is_frame,
+    with_all,
 )
 from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
-from loupe.training.toytown_lessons.oracle_steps import firsts_in, stretch
+from loupe.training.toytown_lessons.oracle_steps import firsts_in, joined, spans_in, stretch
 
 
-def run_of(name: str, number: int, before: Sequence[tuple[float, float]] = ()) -> Read:
-    """Notes from when to when a field says a name, the runs before it first: `CAFE 20.0-40.0, 90.0-100.0`."""
+def run_of(name: str, number: int) -> Read:
+    """Notes from when to when a field says a name: `CAFE 20.0-40.0, 90.0-100.0`."""
 
     def read(told: str) -> str:
         runs: list[tuple[float, float]] = []
@@ -29,9 +30,27 @@ def run_of(name: str, number: int, before: Sequence[tuple[float, float]] = ()) -
                 shown = True
             else:
                 shown = False
-        return f"{name} {', '.join(stretch(*run) for run in (*before, *runs))}" if (*before, *runs) else f"none: {name}"
+        return stretches(name, runs) or f"none: {name}"
 
     return read
+
+
+def stretches(name: str, spans: Sequence[tuple[float, float]]) -> str:
+    """`CAFE 20.0-40.0, 90.0`; nothing where there are none."""
+    return f"{name} {', '.join(stretch(*span) for span in spans)}" if spans else ""
+
+
+def spans_so_far(name: str, read: Read, before: Sequence[tuple[float, float]], gap: float | None = None) -> Read:
+    """The stretches that `read` notes, and with those before; those no further apart than a gap become one."""
+
+    def so_far(told: str) -> str:
+        now = spans_in(read(told))
+        spans = [*before, *now]
+        if gap is not None:
+            spans = joined([Line(start, end, 1, "") for start, end in spans], gap)
+        return with_all(stretches(name, now), stretches(name, spans))
+
+    return so_far
 
 
 def sign_and_place(sign: str) -> Read:
@@ -67,16 +86,17 @@ def firsts(names: Sequence[str], number: int) -> Read:
 
 
 def carried(sought: Sought, met: dict[str, float]) -> Sought:
-    """Notes when each name was met first, those before in front: `park 20.0 beach 50.0`; they are marked no more.
+    """Notes when each name is met first, and with those before: `beach 50.0; all park 20.0 beach 50.0`.
 
     `sought` reads the first times of a percept; `met` are those before it, in seconds.
     """
 
     def read(told: str) -> str:
-        so_far = met | firsts_in(sought.read(told)) | met  # those before stand first, and as they were
-        return " ".join(f"{name} {start:.1f}" for name, start in so_far.items()) or f"none: {sought.phrases[0]}"
+        now = firsts_in(sought.read(told))
+        so_far = met | now | met  # those before stand first, and as they were
+        return with_all(*(" ".join(f"{name} {start:.1f}" for name, start in each.items()) for each in (now, so_far)))
 
-    return replace(sought, read=read, met=met)
+    return replace(sought, read=read)
 
 
 def counted(sought: Sought, count: Counter[str]) -> Sought:

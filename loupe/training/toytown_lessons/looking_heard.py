@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from loupe.training.toytown_lessons.looking_films import met_in
-from loupe.training.toytown_lessons.looking_findings import carried, firsts, shown_in
+from loupe.training.toytown_lessons.looking_findings import carried, firsts, shown_in, spans_so_far
 from loupe.training.toytown_lessons.looking_marks import Lasting
 from loupe.training.toytown_lessons.looking_notes import Sought, brands, lines_with, said_of, scenes
 from loupe.training.toytown_lessons.looking_plans import (
@@ -29,7 +29,6 @@ from loupe.training.toytown_lessons.oracle_steps import (
     is_none,
     matched,
     spans_in,
-    stretch,
     where,
 )
 from schemas.questions import UNANSWERABLE
@@ -123,8 +122,5 @@ def when_said(names: Names, seen: Explored) -> Plan:
 def _naming(brand: str, before: Sequence[Window] = ()) -> Sought:
     """Notes when lines have named a brand so far: `CAFE 45.0-47.0, 70.0-71.3`."""
 
-    def read(told: str) -> str:
-        spans = sorted({*before, *spans_in(where(rf"(?i)\b{brand}\b", brand, 0.0)(told))})
-        return f"{brand} {', '.join(stretch(*span) for span in spans)}" if spans else f"none: {brand}"
-
-    return replace(lines_with([brand], brands, read), marks=Lasting())
+    named = where(rf"(?i)\b{brand}\b", brand, 0.0)
+    return replace(lines_with([brand], brands, spans_so_far(brand, named, before, 0.0)), marks=Lasting())

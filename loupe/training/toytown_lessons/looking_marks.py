@@ -1,20 +1,27 @@
-"""What stands behind a mark in a note, where the mark alone does not say enough.
+"""How what is looked for is marked in a note, and what stands behind a mark.
 
-A note begins with what is looked for and its marks, so that it can be told from there what stands behind each.
+A note begins with what is looked for and its marks: who goes on as before marks it so wherever it is met. Each kind of
+mark has a word of its own, which tells what follows it.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loupe.training.toytown_lessons.oracle_prompts import Line
+from loupe.training.toytown_lessons.oracle_steps import stretch
 
 
 class Marks:
     """Of one note. By itself nothing stands behind a mark: `park yes`."""
 
+    word = "yes"
+
     def head(self, phrase: str) -> str:
         """What stands behind a phrase at the note's beginning."""
         return ""
+
+    def line(self) -> None:
+        """The next frame or line is told."""
 
     def met(self, phrase: str, line: Line) -> str:
         """What stands behind a phrase that a frame or a line tells."""
@@ -23,9 +30,10 @@ class Marks:
 
 @dataclass
 class Counted(Marks):
-    """How often each was met, those before counted in: `park yes 3`."""
+    """How often each was met, those before counted in: `park times 3`."""
 
     count: Counter[str]
+    word = "times"
 
     def head(self, phrase: str) -> str:
         return str(self.count[phrase])
@@ -36,10 +44,28 @@ class Counted(Marks):
 
 
 class Lasting(Marks):
-    """From when to when a line that tells it is heard: `CAFE yes 45.0-47.0`, and `CAFE yes -` at the beginning."""
+    """From when to when a line that tells it is heard: `CAFE heard 45.0-47.0`."""
 
-    def head(self, phrase: str) -> str:
-        return "-"
+    word = "heard"
 
     def met(self, phrase: str, line: Line) -> str:
         return f"{line.start:.1f}-{line.end:.1f}"
+
+
+@dataclass
+class Running(Marks):
+    """Since when frames after frames have shown it: `CAFE from 20.0`, then `CAFE from 20.0-30.0`."""
+
+    told: int = 0
+    """Frames so far."""
+    runs: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """When the newest run of each began, and the number of the frame that it came to."""
+    word = "from"
+
+    def line(self) -> None:
+        self.told += 1
+
+    def met(self, phrase: str, line: Line) -> str:
+        start, last = self.runs.get(phrase, (line.start, 0))
+        self.runs[phrase] = (start if last >= self.told - 1 else line.start, self.told)
+        return stretch(self.runs[phrase][0], line.start)

@@ -1,22 +1,27 @@
 """What is noted of a percept while toytown is explored.
 
 First what is looked for, each followed by a mark, then each frame or line by itself, in which the same words are
-followed by the mark, then what all come to, with what was found before, and what is next: `for CAFE yes: 0 park, 10
-park CAFE yes, 20 beach | CAFE 10.0; first`. Who learns to write the list learns to see and to listen. To mark in it
-what is looked for takes no more than to go on as before where the same word stood: the first thing that a small
-decoder learns. Two words would be many times harder to tell from others that share the last, so the list tells only
-of whom, or of what, the question asks, and one word is marked.
+followed by the mark, then what all come to, what that makes with all before, and what is next:
+
+    for CAFE yes BANK yes: 0 park, 10 park CAFE yes, 20 beach | CAFE 10.0; all BANK 7.0 CAFE 10.0; look 0.0 to 10.0
+
+Who learns to write the list learns to see and to listen. To mark in it what is looked for takes no more than to go on
+as before where the same word stood: the first thing that a small decoder learns. Two words would be many times harder
+to tell from others that share the last, so the list tells only of whom, or of what, the question asks, and one word is
+marked. What is new stands by itself before what was found before, for the same reason: both are then copied, and only
+what stands right before has to be added.
 """
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from loupe.benchmarks.toytown.speech import BRANDS, NUMBERS
 from loupe.benchmarks.toytown.world import COLOURS, PLACES, THINGS
-from loupe.training.toytown_lessons.looking_marks import Marks
+from loupe.training.toytown_lessons.looking_marks import Marks, Running
 from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
+from loupe.training.toytown_lessons.oracle_steps import NOTHING
 
 Read = Callable[[str], str]
 """What a percept in words comes to."""
@@ -24,9 +29,10 @@ Tell = Callable[[Line], str]
 """What a frame or a line says by itself."""
 SEEN = " | "
 """Stands before what the frames or lines came to."""
+ALL = "; all "
+"""Stands before what that makes with all before."""
 NEXT = "; "
 """Stands before what is next."""
-YES = "yes"
 AT_REST = ("stands", "walks")
 TELLING = frozenset(
     (*COLOURS, *PLACES, *THINGS, *NUMBERS, *(brand.lower() for brand in BRANDS), "costs", "number", "want", "from")
@@ -42,24 +48,18 @@ class Sought:
     tell: Tell
     read: Read
     marks: Marks = Marks()
-    """What stands behind each mark."""
-    met: Container[str] = ()
-    """Those that were met before: they are looked for no more."""
 
     def note(self, told: str) -> str:
         """The note of a percept in words. What is sought does not begin it: it would be other tokens there."""
         marks = deepcopy(self.marks)
-        sought = " ".join(_mark(phrase, marks.head(phrase)) for phrase in self._left)
+        sought = " ".join(_mark(phrase, marks, marks.head(phrase)) for phrase in self.phrases)
         each = ", ".join(f"{moment(line)} {self._marked(line, marks)}" for line in lines_of(told))
         return f"for {sought}: {each or '-'}{SEEN}{short(self.read(told))}"
 
     def _marked(self, line: Line, marks: Marks) -> str:
-        left = rf"\b(?:{'|'.join(map(re.escape, self._left))})\b"
-        return re.sub(left, lambda match: _mark(match[0], marks.met(match[0], line)), self.tell(line) or "-")
-
-    @property
-    def _left(self) -> list[str]:
-        return [phrase for phrase in self.phrases if phrase not in self.met]
+        marks.line()
+        sought = rf"\b(?:{'|'.join(map(re.escape, self.phrases))})\b"
+        return re.sub(sought, lambda match: _mark(match[0], marks, marks.met(match[0], line)), self.tell(line) or "-")
 
     def at(self, place: str) -> "Sought":
         """The same, of which the frames of a place alone count."""
@@ -70,13 +70,19 @@ class Sought:
         return replace(self, read=read)
 
 
-def _mark(phrase: str, behind: str) -> str:
-    return " ".join(filter(None, (phrase, YES, behind)))
+def _mark(phrase: str, marks: Marks, behind: str) -> str:
+    return " ".join(filter(None, (phrase, marks.word, behind)))
+
+
+def with_all(now: str, so_far: str) -> str:
+    """What frames or lines come to, and what that makes with all before: `BANK 20.0; all CAFE 10.0 BANK 20.0`."""
+    return f"{now or NOTHING}{ALL}{so_far or NOTHING}"
 
 
 def found_in(note: str) -> str:
-    """What the frames or lines came to, without what is next."""
-    return note.rpartition(SEEN)[2].partition(NEXT)[0]
+    """What was found so far, without what is next."""
+    told = note.rpartition(SEEN)[2]
+    return (told.partition(ALL)[2] or told).partition(NEXT)[0]
 
 
 # --- what a frame or a line tells -------------------------------------------------------------------------------------
@@ -161,6 +167,11 @@ def brands(line: Line) -> str:
 def scenes(names: Sequence[str], read: Read) -> Sought:
     """Place and sign of each frame: `0 park, 10 park CAFE yes`."""
     return Sought(tuple(names), scene, read)
+
+
+def runs(names: Sequence[str], read: Read) -> Sought:
+    """The same, marked by since when: `0 park, 10 park CAFE from 10.0, 20 park CAFE from 10.0-20.0`."""
+    return Sought(tuple(names), scene, read, Running())
 
 
 def people(names: Sequence[str], read: Read) -> Sought:

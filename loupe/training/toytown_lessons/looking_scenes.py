@@ -1,13 +1,15 @@
 """Questions about somebody, or about one scene: it is found from afar and looked at closely."""
 
 import re
+from dataclasses import replace
 
 from loupe.training.toytown_lessons.looking_findings import (
     run_of,
     sign_while,
     taker,
 )
-from loupe.training.toytown_lessons.looking_notes import Sought, doing, doings_of, looks_of, scene_and, scenes
+from loupe.training.toytown_lessons.looking_marks import Running
+from loupe.training.toytown_lessons.looking_notes import Sought, doing, doings_of, looks_of, runs, scene_and
 from loupe.training.toytown_lessons.looking_plans import (
     FRAMES,
     apart,
@@ -99,7 +101,7 @@ def word(names: Names, seen: Explored) -> Plan:
     place = place_of(names)
     does = ACTIONS[names["does"]]
     act = f"{names['colour']} person {does}"
-    for step in scans(seen, scenes((place,), run_of(place, 0))):
+    for step in scans(seen, runs((place,), run_of(place, 0))):
         note = yield step
         for start, end in [] if is_none(note) else spans_in(note):
             tell = scene_and(doings_of(names["colour"]))
@@ -116,7 +118,7 @@ def when_event(names: Names, seen: Explored) -> Plan:
     """Found frame by second, then looked at four times as closely."""
     does = ACTIONS[names["does"]]
     act = f"{names['colour']} person {does}"
-    sought = doing(does, where(act, act, EVENT_GAP), names["colour"])
+    sought = replace(doing(does, where(act, act, EVENT_GAP), names["colour"]), marks=Running())
     note = yield from in_scene(names["sign"], seen, sought)
     if is_none(note):
         yield from give(note, "")

@@ -23,6 +23,8 @@ SPAN = re.compile(r"(\d+\.\d)(?:-(\d+\.\d))?")
 ALL = 1000
 """Hits that are asked for where they are counted."""
 HAS = "(?:holds|picks up)"
+NOTHING = "nothing"
+"""A note of what was looked for and not found."""
 Names = Mapping[str, str]
 
 
@@ -221,7 +223,7 @@ def has_times(note: str) -> bool:
 
 
 def is_none(note: str) -> bool:
-    return note.startswith("none: ") or note == "nothing"
+    return note.startswith("none: ") or note == NOTHING
 
 
 # --- pieces of plans --------------------------------------------------------------------------------------------------
