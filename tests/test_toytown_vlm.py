@@ -29,7 +29,7 @@ from loupe.summarizing import parse_chunk_summary, parse_video_summary, video_su
 from loupe.training import score_tasks, sft, tiny_vlm, toytown_heads
 from loupe.training import toytown_tasks as tasks
 from loupe.training.tower import BatchedTower
-from loupe.training.toytown_decoder import FeaturePool, Mix, TaskBatches, TaskEncoder, decoder_loss
+from loupe.training.toytown_decoder import STRESS, FeaturePool, Mix, TaskBatches, TaskEncoder, decoder_loss
 from loupe.training.toytown_pictures import drawn_stills, to_floats
 from schemas.messages import Image
 from schemas.outputs import ChunkSummary, FrameAnswer, FrameCaption, VideoSummary
@@ -123,6 +123,17 @@ def test_training_asks_what_use_asks(tokenizer: Any, model: Any, tmp_path: Path)
     ids, _ = TaskEncoder(tokenizer).ids(tasks.caption_task(KITCHEN, 0))
     encoded = sft.encode(sft.Example(request.messages, caption(KITCHEN).model_dump_json()), processor)
     assert encoded["input_ids"].tolist() == ids
+
+
+def test_the_end_of_a_target_counts_more(tokenizer: Any) -> None:
+    task = replace(tasks.caption_task(KITCHEN, 0), target="a kitchen, and a bell in it", stressed=len("a bell in it"))
+    encoder = TaskEncoder(tokenizer)
+    ids, weights = encoder.ids(task)
+    stressed = [one for one, weight in zip(ids, weights, strict=True) if weight == STRESS]
+    assert tokenizer.decode(stressed).strip() == "a bell in it"
+    assert weights[-1] == 1  # the end of the message
+    batch = encoder.batch([task])
+    assert (batch["labels"] != sft.IGNORED).equal(batch["weights"] > 0)
 
 
 def test_a_model_is_carried_to_another_tokenizer(model: Any, tokenizer: Any) -> None:

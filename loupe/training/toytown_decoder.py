@@ -25,6 +25,8 @@ from loupe.training.toytown_tasks import (
 )
 from schemas.messages import Message, Text
 
+STRESS = 3.0
+"""What is noted of frames after each of them was told, and what is done next, count so many times as much."""
 ROWS, COLUMNS = 6, 8
 """Tokens of a picture, as the decoder sees them."""
 QUESTIONS = 6
@@ -58,22 +60,26 @@ class TaskEncoder:
         self.image_id = int(tokenizer.convert_tokens_to_ids("<|image_pad|>"))
         self.end = int(tokenizer.eos_token_id)
 
-    def ids(self, task: Task) -> tuple[list[int], list[bool]]:
-        """The ids of a whole chat, and which of them are lessons: what the model says, at times what it is told."""
+    def ids(self, task: Task) -> tuple[list[int], list[float]]:
+        """The ids of a whole chat, and how much each counts: what is said, at times what is told; all others 0."""
         prompt = expand(self._asked(task.messages), [ROWS * COLUMNS] * len(task.stills))
         parts = [(prompt, task.foretell), (task.target, True)]
         for question, target in task.later:
             asked = "\n" + self._asked((Message(role="user", content=question),))
             parts += [(asked, False), (target, True)]
         ids: list[int] = []
-        lessons: list[bool] = []
-        for number, (some, (_, lesson)) in enumerate(
-            zip(self.tokenizer([text for text, _ in parts], add_special_tokens=False).input_ids, parts, strict=True)
+        weights: list[float] = []
+        read = self.tokenizer([text for text, _ in parts], add_special_tokens=False, return_offsets_mapping=True)
+        for number, (some, places, (text, lesson)) in enumerate(
+            zip(read.input_ids, read.offset_mapping, parts, strict=True)
         ):
-            said = [*some, self.end] if number % 2 else some
-            ids += said
-            lessons += [lesson] * len(said)
-        return ids, lessons
+            ids += some
+            stress = len(text) - (task.stressed if number == 1 else 0)
+            weights += [lesson * (STRESS if end > stress else 1.0) for _, end in places]
+            if number % 2:
+                ids.append(self.end)
+                weights.append(float(lesson))
+        return ids, weights
 
     def _asked(self, messages: Sequence[Message]) -> str:
         """The messages as the model reads them, up to where it begins to write."""
@@ -90,18 +96,20 @@ class TaskEncoder:
         return str(self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
 
     def batch(self, tasks: Sequence[Task]) -> dict[str, Tensor]:
-        """Ids, labels (B, n) and positions (3, B, n), padded on the right, and whether a token is a picture's."""
+        """Ids, labels and weights (B, n), positions (3, B, n), padded on the right; whether a token is a picture's."""
         pairs = [self.ids(task) for task in tasks]
         width = max(len(whole) for whole, _ in pairs)
         ids = torch.zeros(len(tasks), width, dtype=torch.long)
-        labels = torch.full_like(ids, IGNORED)
+        weights = torch.zeros(len(tasks), width)
         places = torch.zeros(3, len(tasks), width, dtype=torch.long)
-        for row, (said, lessons) in enumerate(pairs):
+        for row, (said, counts) in enumerate(pairs):
             whole = torch.tensor(said)
             ids[row, : len(whole)] = whole
-            labels[row, : len(whole)] = torch.where(torch.tensor(lessons), whole, IGNORED)
+            weights[row, : len(whole)] = torch.tensor(counts)
             places[:, row, : len(whole)] = positions(whole, self.image_id)
-        return {"input_ids": ids, "labels": labels, "position_ids": places, "is_image": ids == self.image_id}
+        labels = torch.where(weights > 0, ids, IGNORED)
+        seen = ids == self.image_id
+        return {"input_ids": ids, "labels": labels, "weights": weights, "position_ids": places, "is_image": seen}
 
 
 class FeaturePool(Pool):
@@ -232,7 +240,7 @@ class TaskBatches:
 
 
 def decoder_loss(model: Any, batch: Batch) -> tuple[Tensor, int]:
-    """The loss of a batch of tasks: what model_loss gives, with the tower's work done before."""
+    """The loss of a batch of tasks: model_loss with the tower's work done before, each token by its weight."""
     decoder, seen = model.model.language_model, batch["is_image"]
     embedded = decoder.embed_tokens(batch["input_ids"])
     deep = None
@@ -251,4 +259,6 @@ def decoder_loss(model: Any, batch: Batch) -> tuple[Tensor, int]:
     wanted = labels[:, 1:] != IGNORED
     logits = model.lm_head(out[:, :-1][wanted])
     targets = labels[:, 1:][wanted]
-    return nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
+    losses = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    weights = batch["weights"][:, 1:][wanted]
+    return (losses * weights).sum() / weights.mean(), len(targets)

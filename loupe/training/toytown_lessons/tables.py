@@ -18,6 +18,7 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.media import encode_jpeg
 from loupe.training.sft import Example
 from loupe.training.toytown_decoder import TaskEncoder
+from loupe.training.toytown_lessons.looking_notes import SEEN
 from loupe.training.toytown_tasks import FRAME, Task
 from schemas.messages import Image, Message
 
@@ -66,7 +67,8 @@ class Lesson:
 
     def task(self, place_of: Callable[[FrameRef], int]) -> Task:
         """For loupe.training.toytown_decoder; `place_of` says where the trainer has the picture of a frame."""
-        return Task(self.messages, self.target, tuple(map(place_of, self.frames)))
+        stressed = len(self.target.partition(SEEN)[2])  # behind the list of what each frame shows
+        return Task(self.messages, self.target, tuple(map(place_of, self.frames)), stressed=stressed)
 
     def example(self) -> Example:
         """For loupe.training.sft, with its pictures drawn."""
@@ -119,8 +121,9 @@ def lengths(lessons: Sequence[Lesson], encoder: TaskEncoder) -> dict[str, Length
     """By role."""
     counted: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for lesson in lessons:
-        _, said = encoder.ids(lesson.task(lambda frame: 0))
-        counted[lesson.role].append((len(said) - sum(said), sum(said)))
+        _, weights = encoder.ids(lesson.task(lambda frame: 0))
+        said = sum(weight > 0 for weight in weights)
+        counted[lesson.role].append((len(weights) - said, said))
     return {role: _lengths(pairs) for role, pairs in sorted(counted.items())}
 
 
