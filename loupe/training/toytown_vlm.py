@@ -53,12 +53,12 @@ MIXES = {
     "agent": Mix(
         captions=4,
         fresh=2,
-        shares={"compare": 0.12, "ask 1": 0.01, "ask 2-4": 0.01, "ask 5-16": 0.01, "chunk": 0.06, "film": 0.02},
+        shares={"compare": 0.05, "ask 1": 0.01, "ask 2-4": 0.02, "ask 5-16": 0.02, "chunk": 0.06, "film": 0.02},
         lessons={
             "reasoner": 0.14,
             "investigator": 0.09,
-            "looker": 0.4,
-            "passive": 0.07,
+            "looker": 0.43,
+            "passive": 0.09,
             "critic": 0.03,
             "vlm": 0.04,
         },
