@@ -191,7 +191,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     happens = spans_so_far(act, where(rf"person {act}", act, SHORTEST), events, SHORTEST)  # one may lie in two looks
 
     def looks(met: dict[str, float]) -> list[Step]:
-        if len(met) < 2 or met[first] >= met[last]:
+        if first not in met or last not in met or met[first] >= met[last]:  # in a long film the oldest notes have gone
             return []
         sought = Sought((act,), scene_and(doings), between(first, last, met, number, happens), Running())
         return closer(seen, (met[first] - apart(seen) + 1, met[last]), sought, SHORTEST, until=None)
@@ -207,7 +207,7 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
     for step in scans(seen, replace(far, read=meets)):
         met.update(firsts_in((yield step)))
         left -= 1
-        if len(met) == 2:
+        if first in met and last in met:
             break
     if not looks(met):
         yield answer(UNANSWERABLE, [])
