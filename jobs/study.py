@@ -37,7 +37,7 @@ from loupe.study.measures import Measured, Study, measure, tokens_a_frame
 from loupe.study.outcomes import Answers, read_outcomes
 from loupe.study.page import page
 from loupe.study.places import Places, overrides
-from loupe.study.plan import FULL, HELD_OUT_SEED, QUICK, WHOLE, Point, Setting, Size, asked_of, points_of
+from loupe.study.plan import FULL, HELD_OUT_SEED, QUICK, Point, Setting, Size, asked_of, points_of, whole_of
 from loupe.study.sections import Story
 from loupe.study.work import Questions, Task
 from schemas.study import POINTS, SETTING_SCORES
@@ -163,15 +163,14 @@ def config_of(arguments: Arguments, places: Places, setting: Setting) -> Config:
 
 def idle_of(points: Sequence[Point], configs: Mapping[Setting, Config]) -> dict[str, str]:
     """Settings that take away what the config does not have, by name, each with a sentence."""
-    whole = {point.setting.policy: point.setting for point in points if point.series.endswith(f", {WHOLE}")}
-    return {
-        point.setting.name: "the config has none of it to begin with"
-        for point in points
-        if point.curve == "ablation"
-        and (other := whole[point.setting.policy]) != point.setting
-        and other.indexed == point.setting.indexed
-        and configs[other].of_an_answer() == configs[point.setting].of_an_answer()
-    }
+
+    def takes_nothing(setting: Setting) -> bool:
+        whole = whole_of(points, setting.policy)
+        same = configs[whole].of_an_answer() == configs[setting].of_an_answer()
+        return setting != whole and setting.indexed == whole.indexed and same
+
+    ablated = [point.setting for point in points if point.curve == "ablation"]
+    return {each.name: "the config has none of it to begin with" for each in ablated if takes_nothing(each)}
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------

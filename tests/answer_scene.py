@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import answer_batch
@@ -17,7 +16,7 @@ from loupe.answering.run import Run
 from loupe.answering.store import AnswerRows
 from loupe.config import Config
 from loupe.library.tables import BeforeCommit, nothing
-from schemas.questions import QUESTIONS, Question
+from schemas.questions import Question, as_table
 from tests.agent_scene import ROLES
 from tests.library_scene import DIMENSIONS
 
@@ -30,7 +29,7 @@ def write_questions(path: Path, count: int, **fields: Any) -> str:
         )
         for number in range(count)
     ]
-    pq.write_table(pa.Table.from_pylist([question.as_row() for question in questions], schema=QUESTIONS), path)
+    pq.write_table(as_table(questions), path)
     return str(path)
 
 

@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from loupe.questions import QuestionsError, read_questions
-from schemas.questions import QUESTIONS, UNANSWERABLE, Question, Span
+from schemas.questions import UNANSWERABLE, Question, Span, as_table
 
 LETTER = {"question_id": "1", "video": "a.mp4", "question": "Who?", "options": ["he", "she"], "answer": "B"}
 
@@ -38,7 +37,7 @@ def test_parquet_holds_what_was_asked(tmp_path: Path) -> None:
         Question(question_id="3", question="Who?", answer=UNANSWERABLE),
     ]
     path = tmp_path / "q.parquet"
-    pq.write_table(pa.Table.from_pylist([question.as_row() for question in questions], schema=QUESTIONS), path)
+    pq.write_table(as_table(questions), path)
     assert read_questions(str(path)) == questions
 
 

@@ -165,17 +165,18 @@ def _amortization(points: Points, size: Size) -> Iterator[Finding]:
             yield Finding("amortization", claim, None, NOT_KNOWN)
         for row in found:
             surely, perhaps = (end is not None and end <= QUESTIONS[-1] for end in (row.high, row.low))
-            holds = None if row.count < LEAST else True if surely else None if perhaps else False
-            yield Finding("amortization", claim, holds, row.note or pays_from(row))
+            yield Finding("amortization", claim, decided(surely, not perhaps, row), row.note or pays_from(row))
 
 
 NOT_KNOWN = "points are missing"
 Ends = tuple[tuple[float, Estimate], tuple[float, Estimate]]
 
 
-def decided(yes: bool, no: bool, *by: Estimate) -> bool | None:
+def decided(yes: bool, no: bool, *by: Estimate | Measured) -> bool | None:
     """Neither: the numbers lean that way, and there are too few of them to be sure."""
-    return None if any(each.count < LEAST for each in by) else True if yes else False if no else None
+    if any(each.count < LEAST for each in by):
+        return None
+    return True if yes else False if no else None
 
 
 def flat(one: Estimate, last: Estimate) -> bool | None:

@@ -12,7 +12,7 @@ from loupe.scoring.scored import MISSING, WITH_ANSWER, Scored
 from loupe.scoring.statistics import Estimate
 from loupe.scoring.summary import RECALL_AT, Sampling
 from loupe.study.outcomes import Answers, Outcome
-from loupe.study.plan import WHOLE, Curve, Point, QuestionSet, Size, passive
+from loupe.study.plan import Curve, Point, QuestionSet, Size, passive, whole_of
 from schemas.questions import UNANSWERABLE, Question
 
 QUESTIONS = (1, 2, 4, 8, 16, 32, 64)
@@ -149,10 +149,9 @@ def _grounding(study: Study, point: Point, outcomes: Sequence[Outcome]) -> Itera
 def _ablation(study: Study, point: Point, outcomes: Sequence[Outcome]) -> Iterator[Measured]:
     """Accuracy, and the difference from the policy as it is, question by question."""
     yield from _effort(study, point, outcomes)
-    whole = f"{point.setting.policy}, {WHOLE}"
-    (other,) = [one for one in study.points if (one.curve, one.series) == ("ablation", whole)]
-    base = study.answers.get(other.setting.name)
-    if point.series == whole or base is None or base.impossible:
+    whole = whole_of(study.points, point.setting.policy)
+    base = study.answers.get(whole.name)
+    if point.setting == whole or base is None or base.impossible:
         return
     before = base.of(study.questions[point.setting.minutes, point.asked])
     pairs = [

@@ -162,6 +162,11 @@ def _amortization(size: Size) -> Iterator[Point]:
             yield Point("amortization", policy, acting(minutes, policy, size.turns), minutes)
 
 
+def whole_of(points: Sequence[Point], policy: str) -> Setting:
+    """The setting of an ablation from which nothing is taken away."""
+    return next(one.setting for one in points if (one.curve, one.series) == ("ablation", f"{policy}, {WHOLE}"))
+
+
 def asked_of(points: Sequence[Point]) -> Mapping[Setting, tuple[QuestionSet, ...]]:
     """What each setting is asked, once, in the order of the curves."""
     asked: dict[Setting, dict[QuestionSet, None]] = defaultdict(dict)

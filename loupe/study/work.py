@@ -156,7 +156,9 @@ def task_of(setting: Setting, config: Config, questions: Sequence[Question]) -> 
     output = config.answer.job.output
     finished = store.read_finished(output, find_run(output, config))
     rows = finished.select(["question_id", "status", "error"]).to_pylist()
-    gone = {row["question_id"] for row in rows if row["status"] == "failed" and row["error"].startswith(UNREACHED)}
+    gone = {
+        row["question_id"] for row in rows if row["status"] == "failed" and (row["error"] or "").startswith(UNREACHED)
+    }
     unreached = sum(one.question_id in gone for one in questions)
     return Task(setting, config, questions, len(preparing.left_of(questions, finished)), unreached)
 

@@ -15,8 +15,12 @@ def with_most(name: str, count: int, most: tuple[str, int]) -> str:
 
 def with_order(note: str, met: Iterable[tuple[str, float]]) -> str:
     """A note, and all that were met in order: `B CAFE 45.0; order BANK 20.0 CAFE 45.0`."""
-    order = sorted(met, key=lambda each: each[1])
-    return f"{note}{ORDER}{' '.join(f'{name} {start:.1f}' for name, start in order)}"
+    return f"{note}{ORDER}{timed(sorted(met, key=lambda each: each[1]))}"
+
+
+def timed(met: Iterable[tuple[str, float]]) -> str:
+    """Names with the times at which they were met: `BANK 20.0 CAFE 45.0`."""
+    return " ".join(f"{name} {start:.1f}" for name, start in met)
 
 
 def compared(count: Mapping[str, int]) -> str:

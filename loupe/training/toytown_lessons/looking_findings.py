@@ -15,7 +15,8 @@ from loupe.training.toytown_lessons.looking_notes import (
     with_all,
 )
 from loupe.training.toytown_lessons.oracle_prompts import Line, lines_of
-from loupe.training.toytown_lessons.oracle_steps import firsts_in, joined, spans_in, stretch
+from loupe.training.toytown_lessons.oracle_steps import firsts_in, joined, spans_in, stretch, stretches
+from loupe.training.toytown_wording import timed
 
 
 def run_of(name: str, number: int) -> Read:
@@ -33,11 +34,6 @@ def run_of(name: str, number: int) -> Read:
         return stretches(name, runs) or f"none: {name}"
 
     return read
-
-
-def stretches(name: str, spans: Sequence[tuple[float, float]]) -> str:
-    """`CAFE 20.0-40.0, 90.0`; nothing where there are none."""
-    return f"{name} {', '.join(stretch(*span) for span in spans)}" if spans else ""
 
 
 def spans_so_far(name: str, read: Read, before: Sequence[tuple[float, float]], gap: float | None = None) -> Read:
@@ -80,7 +76,7 @@ def firsts(names: Sequence[str], number: int) -> Read:
             for name in names:
                 if name in field(line, number).split(", "):
                     first.setdefault(name, line.start)
-        return " ".join(f"{name} {start:.1f}" for name, start in first.items()) or "none: " + names[0]
+        return timed(first.items()) or f"none: {names[0]}"
 
     return read
 
@@ -94,7 +90,7 @@ def carried(sought: Sought, met: dict[str, float]) -> Sought:
     def read(told: str) -> str:
         now = firsts_in(sought.read(told))
         so_far = met | now | met  # those before stand first, and as they were
-        return with_all(*(" ".join(f"{name} {start:.1f}" for name, start in each.items()) for each in (now, so_far)))
+        return with_all(timed(now.items()), timed(so_far.items()))
 
     return replace(sought, read=read)
 
@@ -146,7 +142,7 @@ def beside(colour: str, names: Sequence[str]) -> Sought:
             for name in tell(line).split():
                 if name in names:
                     found.setdefault(name, line.start)
-        return " ".join(f"{name} {start:.1f}" for name, start in found.items()) or f"none: {colour}"
+        return timed(found.items()) or f"none: {colour}"
 
     return Sought(tuple(names), tell, read)
 

@@ -67,7 +67,7 @@ def search(
 
 def look(question: str, times: Sequence[float]) -> Step:
     arguments = {"question": question, "times": list(times), "start": None, "end": None, "frames": None}
-    return Step("ask_vlm", arguments, lambda result: seen_by_vlm(result) or "nothing", "Look.")
+    return Step("ask_vlm", arguments, lambda result: seen_by_vlm(result) or NOTHING, "Look.")
 
 
 def look_at(start: float, seconds: float, note: str) -> Step:
@@ -127,6 +127,11 @@ def stretch(start: float, end: float) -> str:
     return f"{start:.1f}" if end <= start else f"{start:.1f}-{end:.1f}"
 
 
+def stretches(name: str, spans: Sequence[tuple[float, float]]) -> str:
+    """`CAFE 20.0-40.0, 90.0`; nothing where there are none."""
+    return f"{name} {', '.join(stretch(*span) for span in spans)}" if spans else ""
+
+
 def joined(lines: Sequence[Line], gap: float) -> list[tuple[float, float]]:
     """The times of lines, in order, those that are near as one."""
     spans: list[tuple[float, float]] = []
@@ -143,7 +148,7 @@ def where(pattern: str, name: str, gap: float = GAP) -> Callable[[str], str]:
 
     def read(result: str) -> str:
         spans = joined([line for line in lines_of(result) if re.search(pattern, line.text)], gap)
-        return f"{name} {', '.join(stretch(*span) for span in spans)}" if spans else f"none: {name}"
+        return stretches(name, spans) or f"none: {name}"
 
     return read
 
@@ -155,7 +160,7 @@ def when_in(place: str, name: str = "") -> Callable[[str], str]:
     def read(result: str) -> str:
         there = [line for line in lines_of(result) if re.search(rf"\b{place}\b", line.text)]
         spans = [(a, b) for a, b, _ in gathered(result) if any(a <= line.start and line.end <= b for line in there)]
-        return f"{name} {', '.join(stretch(*span) for span in sorted(spans))}" if spans else f"none: {name}"
+        return stretches(name, sorted(spans)) or f"none: {name}"
 
     return read
 
