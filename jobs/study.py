@@ -27,6 +27,7 @@ from loupe import storage
 from loupe.answering import preparing
 from loupe.answering.run import RunError
 from loupe.config import ROOT, Config, ConfigError
+from loupe.lease import Lease, LeaseError
 from loupe.library import Library, LibraryError
 from loupe.questions import QuestionsError
 from loupe.results import ResultsError
@@ -45,7 +46,7 @@ from schemas.study import POINTS, SETTING_SCORES
 Start = Callable[[str, Sequence[object], Path], tuple[int, str]]
 """Runs a command of ours, by what to call it, its arguments for Python, and its log; its exit code and last words."""
 
-REFUSALS = (ConfigError, LibraryError, QuestionsError, ResultsError, RunError, storage.StorageError)
+REFUSALS = (ConfigError, LeaseError, LibraryError, QuestionsError, ResultsError, RunError, storage.StorageError)
 """What main tells as a sentence."""
 LAST_WORDS = 600
 """Letters of a command that failed, that are shown."""
@@ -131,15 +132,16 @@ def run(arguments: Arguments, start: Start = begin) -> int:
     if arguments.plan:
         print_plan(places, size, points, by_setting)
         return 0
-    make_films(arguments, places, size, start)
-    make_indexes(arguments, places, size, start)
-    questions = work.questions_of(places, size)
-    idle = idle_of(points, by_setting)
-    tasks = [task for task in work.tasks_of(points, questions, by_setting) if task.setting.name not in idle]
-    refused = answer_all(arguments, places, tasks, start)
-    for name, why in refused.items():
-        say(f"missing: {name}: {why}")
-    write(arguments, places, size, points, questions, tasks, {**idle, **refused})
+    with Lease.acquire(str(places.root)):
+        make_films(arguments, places, size, start)
+        make_indexes(arguments, places, size, start)
+        questions = work.questions_of(places, size)
+        idle = idle_of(points, by_setting)
+        tasks = [task for task in work.tasks_of(points, questions, by_setting) if task.setting.name not in idle]
+        refused = answer_all(arguments, places, tasks, start)
+        for name, why in refused.items():
+            say(f"missing: {name}: {why}")
+        write(arguments, places, size, points, questions, tasks, {**idle, **refused})
     return 1 if refused else 0
 
 

@@ -69,6 +69,9 @@ def test_a_plan_bounds_what_looking_may_cost(tmp_path: Path, capsys: pytest.Capt
         assert print_plan(job(tmp_path, policy="active_perception", looking=looking)) == 0
         told.append(json.loads(capsys.readouterr().out)["prompt_tokens_at_most"])
     assert told[1] == 2 * told[0] > 0
+    kept = {"turns": "fixed", "max_turns": 12, "purge": False}
+    assert print_plan(job(tmp_path, policy="active_perception", looking=kept)) == 0
+    assert json.loads(capsys.readouterr().out)["prompt_tokens_at_most"] > 2 * told[1]
 
 
 def test_a_plan_counts_room_for_notes_what_is_asked_and_what_is_heard(

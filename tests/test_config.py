@@ -1,5 +1,6 @@
 """A config file, and what is changed of it on the command line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,13 @@ def test_a_new_section_is_made_and_a_value_is_none(tmp_path: Path) -> None:
     assert load(file, ["serving.port=9000"]).serving.port == 9000
     with pytest.raises(ConfigError, match="'engine' is a value, not a section"):
         load(file, ["models.one.engine.source=x"])
+
+
+def test_a_set_of_prompts_that_is_not_whole_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'tinny' lacks active_perception, ask, ask_context and \d+ more; there are"):
+        load("infra/configs/demo.yaml", ["prompts=tinny"])
+    shutil.copytree(ROOT / "loupe" / "prompts" / "tiny", tmp_path / "own")
+    assert load("infra/configs/demo.yaml", [f"prompts={tmp_path / 'own'}"]).prompts == str(tmp_path / "own")
+    (tmp_path / "own" / "critique.txt").unlink()
+    with pytest.raises(ConfigError, match=r"own' lacks critique; there are full, tiny, or a folder"):
+        load("infra/configs/demo.yaml", [f"prompts={tmp_path / 'own'}"])

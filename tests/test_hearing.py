@@ -172,7 +172,7 @@ def test_what_was_listened_to_is_reported_and_planned(films, server, capsys):
     plan = json.loads(capsys.readouterr().out)
     assert plan["seconds_of_sound_at_most"] == SECONDS
     assert plan["transcriber_requests_about"] == 3
-    assert plan["cost_usd_at_most"] == pytest.approx(SECONDS * 0.1)
+    assert plan["cost_usd_about"] == pytest.approx(SECONDS * 0.1)
     assert index(asked) == 0
     told = report(asked.index.database)
     seconds = told["transcriber"]["seconds_of_sound"]

@@ -365,6 +365,7 @@ def test_a_difference_that_its_interval_does_not_settle_is_left_open() -> None:
         return told(findings(rule(wrong, size), size), "investigator is worse with no critic").verdict
 
     assert [verdict(wrong, SMALL) for wrong in (0, 1, 6)] == ["too few to say", "too few to say", "holds"]
+    assert verdict(5, SMALL) == "too few to say"  # an interval below 0, and p = 0.06
     many = replace(SMALL, questions=100)
     assert [verdict(wrong, many) for wrong in (0, 2, 20)] == ["does not hold here", "too few to say", "holds"]
 
@@ -376,7 +377,7 @@ def test_what_failed_stands_by_the_difference_that_it_made() -> None:
         return always(setting, number)
 
     finding = told(findings(measure(study(rule)), SMALL), "worse with no purge")
-    assert finding.told.endswith("points; 60 % of the questions ended without an answer")
+    assert finding.told.endswith("points, p 0.031; 60 % of the questions ended without an answer")
 
 
 @pytest.mark.parametrize("right", ["A", "B"])

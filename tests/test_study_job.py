@@ -17,7 +17,10 @@ from jobs import study as job
 from jobs.study import Arguments
 from loupe import config as configs
 from loupe.benchmarks.toytown import __main__ as toytown
+from loupe.lease import Lease, LeaseHeld
 from loupe.study.plan import Setting
+from loupe.study.work import Task
+from schemas.questions import Question
 from schemas.study import POINTS, SETTING_SCORES
 from tests import in_process
 from tests.answer_scene import config_tree
@@ -176,6 +179,22 @@ def test_questions_whose_model_could_not_be_reached_are_asked_again(tmp_path: Pa
     asked = [row["status"] for row in scores if row["setting"] == "0.5m,passive,passive_frames=64"]
     assert len(asked) == 2
     assert "failed" not in asked
+
+
+@pytest.mark.parametrize(("unreached", "whole"), [(0, True), (2, True), (3, False), (20, False)])
+def test_a_setting_with_more_than_a_few_unreached_questions_is_not_measured(
+    unreached: int, whole: bool, tmp_path: Path
+) -> None:
+    config = configs.load(write_config(tmp_path))
+    questions = [Question(question_id=str(number), question="Who?") for number in range(20)]
+    assert Task(Setting(5, "passive"), config, questions, unasked=0, unreached=unreached).whole is whole
+
+
+def test_two_studies_of_one_folder_do_not_meet(tmp_path: Path) -> None:
+    started = InProcess()
+    with Lease.acquire(str(tmp_path / "study")), pytest.raises(LeaseHeld, match="is being written by"):
+        job.run(arguments(tmp_path), started)
+    assert started.names == []
 
 
 def test_films_that_cannot_be_made_end_the_study(tmp_path: Path) -> None:

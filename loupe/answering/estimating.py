@@ -49,11 +49,12 @@ def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
     look = _look(config, settings.frames if policy.acts else settings.passive_frames)
     shown = policy.shown(settings).prompt_tokens
     turn = Usage(prompt_tokens=shown, completion_tokens=settings.turn_tokens)
-    perceiving = turn + Usage(prompt_tokens=_pictures(config, settings.looking.frames))
+    percept = Usage(prompt_tokens=_pictures(config, settings.looking.frames))
+    percepts = turns if settings.looking.purge else turns * (turns + 1) // 2  # each stays for all turns that follow
     judged = Usage(prompt_tokens=settings.shown.prompt_tokens, completion_tokens=settings.verdict_tokens)
     most: Mapping[Role, Usage] = {
         "reasoner": _times(turn, turns),
-        "vlm": (_times(perceiving, turns) if policy.role == "vlm" and policy.acts else Usage())
+        "vlm": (_times(turn, turns) + _times(percept, percepts) if policy.role == "vlm" and policy.acts else Usage())
         + _times(look, looks if policy.acts else turns),
         "critic": _times(judged, 2 * reviews),
         "critic_vlm": _times(look, reviews),

@@ -43,6 +43,14 @@ class Config(Section):
                 raise ValueError(f"role {role} cannot be done by {name!r}: its engine is {self.models[name].engine}")
         return self
 
+    @model_validator(mode="after")
+    def _prompts_are_all_there(self) -> "Config":
+        if lacking := prompts.lacking(self.prompts):
+            first, more = ", ".join(lacking[:3]), f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+            sets = ", ".join(prompts.sets())
+            raise ValueError(f"the set of prompts {self.prompts!r} lacks {first}{more}; there are {sets}, or a folder")
+        return self
+
     def chat_model(self, role: Role) -> ChatModel:
         """The model that writes for a role. Raises ConfigError where the role has none."""
         model = self._model(role)

@@ -16,6 +16,8 @@ PIXELS_PER_TOKEN = 32 * 32
 CHARACTERS_PER_TOKEN = 4
 CAPTION_TOKENS = 120
 SUMMARY_TOKENS = 150
+VIDEO_SUMMARY_TOKENS = 600
+"""What these usually take; the config bounds them higher."""
 SECONDS_A_REQUEST = 10
 """Of film, about, whose speech a transcriber is given at a time."""
 READERS = 16
@@ -33,17 +35,21 @@ class Header:
 
 
 def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
-    """Films, hours, frames, and upper bounds of requests, tokens and dollars: as if no caption could be shared."""
+    """Films, hours and frames; about how many tokens and dollars they take, as if no caption could be shared."""
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(lambda film: read_header(film, settings), plan.pending))
     headers = [header for header in found if header is not None]
     index = settings.config.index
     frames = sum(math.ceil(header.seconds * index.fps) for header in headers)
-    chunks = sum(math.ceil(header.seconds / index.chunk_seconds) for header in headers)
+    chunks = [math.ceil(header.seconds / index.chunk_seconds) for header in headers]
     prompt = len(settings.caption_prompt.text) / CHARACTERS_PER_TOKEN
     image_tokens = sum(math.ceil(h.seconds * index.fps) * h.pixels / PIXELS_PER_TOKEN for h in headers)
     captions = Usage(prompt_tokens=round(frames * prompt + image_tokens), completion_tokens=frames * CAPTION_TOKENS)
-    summaries = Usage(prompt_tokens=frames * CAPTION_TOKENS, completion_tokens=chunks * SUMMARY_TOKENS)
+    condensed = sum(condensings(count, index.summary_fan_in) for count in chunks)
+    summaries = Usage(
+        prompt_tokens=frames * CAPTION_TOKENS + sum(chunks) * SUMMARY_TOKENS,
+        completion_tokens=sum(chunks) * SUMMARY_TOKENS + condensed * VIDEO_SUMMARY_TOKENS,
+    )
     sound = sum(header.seconds for header in headers if header.listens) if settings.transcriber else 0.0
     return {
         "films_to_index": len(plan.pending),
@@ -51,13 +57,13 @@ def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
         "films_given_up": len(plan.given_up),
         "films_unreadable": len(found) - len(headers),
         "hours": round(sum(header.seconds for header in headers) / 3600, 2),
-        "chunks": chunks,
+        "chunks": sum(chunks),
         "frames": frames,
-        "prompt_tokens_at_most": captions.prompt_tokens + summaries.prompt_tokens,
-        "completion_tokens_at_most": captions.completion_tokens + summaries.completion_tokens,
+        "prompt_tokens_about": captions.prompt_tokens + summaries.prompt_tokens,
+        "completion_tokens_about": captions.completion_tokens + summaries.completion_tokens,
         "seconds_of_sound_at_most": round(sound),
         "transcriber_requests_about": math.ceil(sound / SECONDS_A_REQUEST),
-        "cost_usd_at_most": round(
+        "cost_usd_about": round(
             settings.config.cost(captions, "captioner")
             + settings.config.cost(summaries, "summarizer")
             + settings.config.cost_of_sound(sound),
@@ -66,6 +72,12 @@ def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
         "assumed": f"{PIXELS_PER_TOKEN} pixels a token, {CAPTION_TOKENS} tokens a caption, no caption shared, "
         f"speech all the time, a request to the transcriber every {SECONDS_A_REQUEST} s of it",
     }
+
+
+def condensings(parts: int, fan_in: int) -> int:
+    """Requests that condense so many summaries, `fan_in` at a time, until one is left."""
+    requests = math.ceil(parts / fan_in)
+    return requests + condensings(requests, fan_in) if requests > 1 else requests
 
 
 def read_header(film: Film, settings: Settings) -> Header | None:

@@ -24,7 +24,7 @@ def intervals(groups: Sequence[tuple[str, Estimate]], overall: float) -> Html:
         marks.append(
             tag(
                 "g",
-                tag("title", f"{name}: {each.mean:.3f} [{each.low:.3f}, {each.high:.3f}], {each.count} questions"),
+                tag("title", f"{name}: {each.mean:.3f} [{each.low:.3f}, {each.high:.3f}], n = {each.count}"),
                 tag("text", _cut(name), tag("tspan", f"of {each.count}", dx=8, class_="tick"), x=18, y=named),
                 tag("line", x1=x(each.low), x2=x(each.high), y1=y, y2=y, class_="whisker"),
                 tag("circle", cx=x(each.mean), cy=y, r=6, class_="dot"),
@@ -33,7 +33,7 @@ def intervals(groups: Sequence[tuple[str, Estimate]], overall: float) -> Html:
             )
         )
     line = tag("line", x1=x(overall), x2=x(overall), y1=top, y2=bottom, class_="reference")
-    told = "Accuracy by group: " + ", ".join(f"{name} {hundredths(each.mean)}" for name, each in groups)
+    told = "Share by group: " + ", ".join(f"{name} {hundredths(each.mean)}" for name, each in groups)
     return svg(480, bottom + 28, told, grid_x(x, SHARES, top, bottom, hundredths), [line], marks)
 
 

@@ -9,6 +9,7 @@ from loupe.study.measures import (
     ABOVE_MEAN,
     ANY_TURN,
     BREAK_EVEN,
+    CHANCE,
     INDEXED,
     PIVOTAL,
     QUESTIONS,
@@ -27,6 +28,8 @@ WIDE = 0.25
 """Of 1, or of a mean: an interval from which nobody can tell whether something stays level."""
 NO_LOSS = 0.05
 """Of right answers: who loses surely less than this loses nothing."""
+UNLIKELY = 0.05
+"""The p under which a difference is no chance: the bootstrap's interval of a few changed answers is too narrow."""
 PAPERS_SHARE = 0.8
 """Of pivotal turns, that are above the mean of their rollout."""
 
@@ -136,10 +139,13 @@ def _grounding(points: Points, size: Size) -> Iterator[Finding]:
 def _ablation(points: Points) -> Iterator[Finding]:
     for series in points.series("ablation"):
         policy, _, what = series.partition(", ")
-        lost = points.one("ablation", series, "difference")
+        lost, chance = (points.one("ablation", series, name) for name in ("difference", CHANCE))
         if what != WHOLE:
-            holds = None if lost is None else decided(lost.high < 0, _at_least(lost) > -NO_LOSS, lost)
-            told = NOT_KNOWN if lost is None else f"{in_points(lost)} points"
+            holds, told = None, NOT_KNOWN
+            if lost and chance:
+                surely = lost.high < 0 and chance.mean < UNLIKELY
+                holds = decided(surely, _at_least(lost) > -NO_LOSS, lost)
+                told = f"{in_points(lost)} points, p {chance.mean:.2g}"
             silent = points.one("ablation", series, "no answer")
             if lost and silent and silent.mean:
                 told += f"; {100 * silent.mean:.0f} % of the questions ended without an answer"

@@ -23,6 +23,7 @@ WHOLE_FILM = "whole film"
 BREAK_EVEN = "break-even"
 PIVOTAL, ANY_TURN = "pivotal turn", "any turn"
 ABOVE_MEAN = "above the mean of its rollout"
+CHANCE = "p of McNemar's exact test"
 LEAST_TURNS = 3
 """Of a rollout whose turns are compared: of one or two, one is above the mean as a matter of course."""
 
@@ -161,6 +162,7 @@ def _ablation(study: Study, point: Point, outcomes: Sequence[Outcome]) -> Iterat
     ]
     found = study.sampling.paired([one for one, _ in pairs], [two for _, two in pairs])
     yield _row(point, "difference", found.difference if found else None)
+    yield _row(point, CHANCE, Estimate(found.p, found.p, found.p, found.difference.count) if found else None)
 
 
 # --- entropy ----------------------------------------------------------------------------------------------------------

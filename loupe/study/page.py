@@ -145,12 +145,17 @@ def _rules(story: Story) -> Html:
         "Every question counts: what is missing, failed, did not parse or ran out of turns is wrong. Spans are right "
         "from an IoU of 0.5 on.",
         f"Intervals are percentile bootstrap over questions, {RESAMPLES:,} times, seed {SEED}, the middle {LEVEL:.0%}; "
-        "those of entropy by turn are over turns, those of ablations over pairs of the same question.",
+        "those of entropy by turn are over turns, those of ablations over pairs of the same question, with the p of "
+        "McNemar's exact test. They are for questions about these films; other films would differ more.",
         "The kind of a question is its template. Every length is asked as many of each, from all its films in turn.",
         f"Policies that look for themselves have {story.size.turns} turns whatever the length, but on the curve over "
         "budgets; retrieval_critic has the actions of the config. What the critic sends back opens a new round.",
-        "Seconds are from a question's first turn to its end, with other questions at work on the same machine: they "
-        "compare policies, and promise nothing.",
+        "Frames are pictures that were sent to a model, again with every request that shows them, the critic's among "
+        "them. Tokens are those of all prompts and replies, the critic's among them; a transcriber counts none.",
+        "Seconds are from a question's first turn to its end, with other questions and other settings at work on the "
+        "same machine: roughly who is slower, and no more.",
+        "Entropy is over the whole vocabulary where the model runs in the job (engine local), and over the likeliest "
+        "tokens alone where a server tells no others.",
         "Tokens of a full pass are those of the film's frames at 1 fps alone. Tokens of an index are those of its "
         "chunks' captions and summaries.",
         *story.notes,

@@ -97,7 +97,7 @@ def _curve(line: Line, x: Scale, y: Scale, aside: float) -> Html:
 
 def _told(name: str, at: float | str, found: Estimate) -> str:
     place = at if isinstance(at, str) else f"at {at:g}"
-    return f"{name}, {place}: {found.mean:.3g} [{found.low:.3g}, {found.high:.3g}], {found.count} questions"
+    return f"{name}, {place}: {found.mean:.3g} [{found.low:.3g}, {found.high:.3g}], n = {found.count}"
 
 
 def _mark_x(at: float, text: str, bottom: float) -> Html:

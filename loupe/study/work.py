@@ -15,6 +15,7 @@ from loupe.config import Config
 from loupe.engines.protocol import UnavailableError
 from loupe.library import Library
 from loupe.questions import read_questions
+from loupe.storage import StorageError
 from loupe.study.places import Places
 from loupe.study.plan import Point, QuestionSet, Setting, Size, asked_of
 from loupe.study.questions import for_times, same_kinds
@@ -35,8 +36,10 @@ START_SECONDS = 15.0
 EXPECTED_TURNS = {"passive": 1.0, "retrieval_critic": 5.0, "investigator": 5.0}
 """Of a question; others take DEFAULT_TURNS, where they may."""
 DEFAULT_TURNS = 8.0
-UNREACHED = f"{UnavailableError.__name__}:"
-"""How an answer's error begins when its model could not be reached."""
+UNREACHED = tuple(f"{error.__name__}:" for error in (UnavailableError, StorageError))
+"""How an answer's error begins when its model, or its film, could not be reached."""
+FEW = 0.1
+"""Of the questions, that may stay unreached: more would be measured as the policy's own mistakes."""
 
 Questions = Mapping[tuple[float, QuestionSet], Sequence[Question]]
 """By length in minutes."""
@@ -52,7 +55,7 @@ class Task:
     unasked: int
     """Of the questions, those without a row."""
     unreached: int
-    """Those that were given up because no model could be reached: a job may ask them again."""
+    """Those that were given up because a model or a film could not be reached: a job may ask them again."""
 
     @property
     def left(self) -> int:
@@ -61,8 +64,8 @@ class Task:
 
     @property
     def whole(self) -> bool:
-        """Whether it can be measured: single questions that nobody answers are no reason to leave it out."""
-        return not self.unasked and self.unreached < len(self.questions)
+        """Whether it can be measured: single questions that stay unreached are no reason to leave it out."""
+        return not self.unasked and self.unreached <= FEW * len(self.questions)
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,8 @@ def tasks_of(points: Sequence[Point], questions: Questions, configs: Mapping[Set
 def task_of(setting: Setting, config: Config, questions: Sequence[Question]) -> Task:
     """A setting as the folder of its job says. Raises RunError.
 
-    What failed because no model could be reached (UnavailableError) is left; other failures are what the model makes
-    of a question, and stand.
+    What failed because a model or a film could not be reached is left; other failures are what the model makes of a
+    question, and stand.
     """
     output = config.answer.job.output
     finished = store.read_finished(output, find_run(output, config))

@@ -53,12 +53,12 @@ MIXES = {
     "agent": Mix(
         captions=4,
         fresh=2,
-        shares={"compare": 0.05, "ask 1": 0.01, "ask 2-4": 0.02, "ask 5-16": 0.02, "chunk": 0.06, "film": 0.02},
+        shares={"compare": 0.05, "ask 1": 0.01, "ask 2-4": 0.01, "ask 5-16": 0.02, "chunk": 0.05, "film": 0.02},
         lessons={
-            "reasoner": 0.14,
+            "reasoner": 0.1,
             "investigator": 0.09,
-            "looker": 0.43,
-            "passive": 0.09,
+            "looker": 0.52,
+            "passive": 0.06,
             "critic": 0.03,
             "vlm": 0.04,
         },

@@ -1,7 +1,6 @@
 """Makes films, their truth and questions: `python -m loupe.benchmarks.toytown OUT --films 3 --minutes 5 --seed 1`."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from loupe.benchmarks.toytown.film import write_mp4, write_srt
 from loupe.benchmarks.toytown.questions import questions_about
 from loupe.benchmarks.toytown.screenplay import Film
 from loupe.benchmarks.toytown.truth import truth_of
+from loupe.benchmarks.toytown.whole import written_whole
 from loupe.benchmarks.toytown.writing import TOYTOWN_VERSION, write_film
 from schemas.questions import Question, as_table
 
@@ -64,20 +64,17 @@ def _make(film: Film, folder: Path) -> str:
 
 def _write_truth(films: Sequence[Film], path: Path) -> None:
     """One JSON object a line: the film itself first, then its rows in order of time."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w") as file:
+    with written_whole(path) as part, part.open("w") as file:
         for film in films:
             about = {"kind": "film", "start_ms": 0, "end_ms": film.duration_ms}
             about |= {"version": TOYTOWN_VERSION, "seed": film.seed, "subtitles": film.subtitles}
             for row in (about, *(row.as_json() for row in truth_of(film))):
                 file.write(json.dumps({"video": film.video_id, **row}) + "\n")
-    os.replace(part, path)
 
 
 def _write_questions(questions: Sequence[Question], path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
-    pq.write_table(as_table(questions), part)
-    os.replace(part, path)
+    with written_whole(path) as part:
+        pq.write_table(as_table(questions), part)
 
 
 if __name__ == "__main__":

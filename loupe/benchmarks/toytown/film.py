@@ -1,6 +1,5 @@
 """A film as a file: pictures and sound encoded as H.264 and AAC, and its lines as a sidecar."""
 
-import os
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
@@ -14,6 +13,7 @@ from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.screenplay import FPS, Film
 from loupe.benchmarks.toytown.sound import Samples, soundtrack
 from loupe.benchmarks.toytown.speech import FOLDER, RATE, VOICES
+from loupe.benchmarks.toytown.whole import written_whole
 
 VIDEO = {"preset": "veryfast", "crf": "27", "g": "48", "bf": "2", "threads": "1", "x264-params": "threads=1"}
 """One thread: the same bytes on every machine of a kind. The CRF leaves noise that shows."""
@@ -21,9 +21,9 @@ VIDEO = {"preset": "veryfast", "crf": "27", "g": "48", "bf": "2", "threads": "1"
 
 def write_mp4(film: Film, path: Path) -> None:
     """Encode a film. The file appears whole, or not at all."""
-    part = path.with_name(f".{path.name}.part")
     voices = {voice: recorded(voice) for voice in VOICES}
-    with av.open(str(part), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
+    options = {"fflags": "+bitexact", "movflags": "+faststart"}
+    with written_whole(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
         video = container.add_stream("libx264", rate=FPS, options=VIDEO)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=RATE, layout="mono", options={"b": "40000", "flags": "+bitexact"})
@@ -36,7 +36,6 @@ def write_mp4(film: Film, path: Path) -> None:
             container.mux(video.encode(picture))
         container.mux(video.encode(None))
         container.mux(audio.encode(None))
-    os.replace(part, path)
 
 
 def write_srt(film: Film, path: Path) -> None:
@@ -45,9 +44,8 @@ def write_srt(film: Film, path: Path) -> None:
         f"{number}\n{_clock(line.start_ms)} --> {_clock(line.end_ms)}\n{line.text}\n"
         for number, line in enumerate(film.lines, 1)
     ]
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("\n".join(blocks))
-    os.replace(part, path)
+    with written_whole(path) as part:
+        part.write_text("\n".join(blocks))
 
 
 def _pictures(film: Film) -> Iterator[av.VideoFrame]:
