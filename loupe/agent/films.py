@@ -13,10 +13,10 @@ from typing import Protocol
 
 from loupe.agent.footage import FilmFile, film_file
 from loupe.config import CaptionField, Index, digest
-from loupe.library import Library, StoredFrame
+from loupe.library import Library
 from loupe.library.tables import Row
-from loupe.media import MediaError, encode_jpeg, sample_frames
-from loupe.storage import StorageError, join, open_seekable, own_etag
+from loupe.media import MediaError
+from loupe.storage import StorageError, join, own_etag
 from loupe.summarizing import LOGS
 from loupe.timeline import grid, linspace_ms
 from schemas.outputs import FrameCaption
@@ -83,8 +83,8 @@ class Film:
     """The frames that there are, in order."""
     parts: dict[int, Part]
     """By chunk_index."""
-    decoded_from: str | None = None
-    """Where the file is, of a film that was never indexed."""
+    decoded: bool = False
+    """Whether its frames come from its file, since no index holds them."""
     lineage: str = ""
     """Of such a film: its object and the sampler."""
     file: FilmFile | None = None
@@ -179,18 +179,10 @@ def unindexed_film(root: str, video_id: str, index: Index) -> Film:
         captions=(),
         times_ms=tuple(grid(0, duration_ms, index.fps)),
         parts={},
-        decoded_from=uri,
+        decoded=True,
         lineage=digest(file.etag, file.size, index.fps, index.long_side, index.jpeg_quality),
         file=file,
     )
-
-
-def decode_frames(film: Film, times_ms: Sequence[int], index: Index) -> list[StoredFrame]:
-    """Frames of a film that was never indexed, as the index would have stored them. Raises MediaError, StorageError."""
-    assert film.decoded_from is not None
-    with open_seekable(film.decoded_from) as file:
-        sampled = sample_frames(file, sorted(times_ms), long_side=index.long_side, decoder=index.decoder)
-        return [StoredFrame(one.ts_ms, one.pts_ms, encode_jpeg(one.rgb, index.jpeg_quality)) for one in sampled]
 
 
 def _caption(row: Row) -> Caption:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loupe import prompts
-from loupe.agent.films import Film, decode_frames
+from loupe.agent.films import Film
 from loupe.agent.footage import FilmFile
 from loupe.agent.scene.desk import Desk
 from loupe.agent.scene.media import Frame, Heard, ShownMedia, Source, frame_of
@@ -128,7 +128,7 @@ class Scene:
             stored = await asyncio.to_thread(self._stored, film, times_ms)
         except (MediaError, StorageError) as error:
             raise ToolError(f"The frames cannot be decoded: {error}") from error
-        source: Source = "decode" if film.decoded_from else "table"
+        source: Source = "decode" if film.decoded else "table"
         return [self._shown(frame_of(film.video_id, one, source, film.lineage_at(one.ts_ms))) for one in stored]
 
     async def look(self, film: Film, times_ms: Sequence[int]) -> list[Frame]:
@@ -178,8 +178,8 @@ class Scene:
         return frame
 
     def _stored(self, film: Film, times_ms: Sequence[int]) -> list[StoredFrame]:
-        if film.decoded_from:
-            return decode_frames(film, times_ms, self.desk.config.index)
+        if film.decoded:
+            return self.desk.footage.frames(self.file_of(film), times_ms)
         assert self.desk.library is not None  # it gave the film
         return self.desk.library.frames(film.video_id, times_ms)
 

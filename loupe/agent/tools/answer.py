@@ -23,7 +23,7 @@ async def answer(
         normalized = normalize(scene.question, content)
     except ValueError as error:
         raise ToolError(str(error)) from error
-    source = "decode" if where.decoded_from else "frames"
+    source = "decode" if where.decoded else "frames"
     evidence = tuple(
         Evidence(video_id=where.video_id, start_ms=ts_ms, end_ms=ts_ms, source=source, lineage=where.lineage_at(ts_ms))
         for ts_ms in scene.frame_times(where, evidence_times)

@@ -172,7 +172,7 @@ class Shelf:
         times = tuple(range(0, self.film.duration_ms, 1000))
         file = file_of(self.film)
         return KnownFilm(
-            video, self.film.duration_ms, "", (), (), times, {}, decoded_from=file.uri, lineage=file.uri, file=file
+            video, self.film.duration_ms, "", (), (), times, {}, decoded=True, lineage=file.uri, file=file
         )
 
 
