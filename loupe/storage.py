@@ -501,6 +501,11 @@ class RangedFile(io.RawIOBase):
         self._blocks = OrderedDict({0: first.data})
         self._ahead = {1: 2}  # first block not fetched yet -> blocks to fetch when reading arrives there
 
+    @property
+    def memory(self) -> int:
+        """Bytes of the blocks that are kept."""
+        return sum(map(len, self._blocks.values()))
+
     def readable(self) -> bool:
         return True
 

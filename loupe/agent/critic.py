@@ -13,6 +13,7 @@ from loupe.agent.tools.ask_vlm import look
 from loupe.config import Critic
 from loupe.engines.parsing import Asked, read_output
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
+from loupe.storage import StorageError
 from loupe.untrusted import as_data
 from schemas.messages import Message
 from schemas.outputs import Doubt, FrameAnswer, Output, Verdict
@@ -49,7 +50,7 @@ async def review(scene: Scene, claim: Claim) -> VerdictRecord:
     """Judge an answer. A critic that gives no verdict leaves the answer as it is; the record says why."""
     try:
         verdict, media, problem = await _judge(scene, claim)
-    except (EngineError, ToolError) as error:
+    except (EngineError, StorageError, ToolError) as error:
         verdict, media, problem = None, (), str(error)
     return VerdictRecord(
         round=claim.round,
@@ -100,9 +101,10 @@ async def _judge(scene: Scene, claim: Claim) -> tuple[Verdict | None, tuple[Medi
 
 
 def _film_of(scene: Scene, claim: Claim) -> Film:
-    """The film that the evidence is of, or that the agent looked at last, or the first."""
+    """The film that the evidence is of, or that the agent looked at or listened to last, or the first."""
     named = [evidence.video_id for evidence in claim.answered.evidence]
-    named += [media.video_id for turn in reversed(claim.turns) for media in turn.media]
+    for turn in reversed(claim.turns):
+        named += [each.video_id for each in (*turn.media, *((turn.sound,) if turn.sound else ()))]
     return next((film for name in named for film in scene.films if film.video_id == name), scene.films[0])
 
 
@@ -126,8 +128,13 @@ def evidence_times(claim: Claim, film: Film) -> list[int]:
     named = [evidence.start_ms for evidence in claim.answered.evidence if evidence.video_id == film.video_id]
     looked = next((turn.media for turn in reversed(claim.turns) if turn.media), ())
     own = named or [media.ts_ms for media in looked if media.video_id == film.video_id]
-    nearest = {film.nearest(ts_ms) for ts_ms in own}  # what was looked at in the film itself is at any time
-    return sorted(ts_ms for ts_ms in nearest if ts_ms is not None)
+    return sorted({_stored_near(film, ts_ms) for ts_ms in own})
+
+
+def _stored_near(film: Film, ts_ms: int) -> int:
+    """The frame that is kept of what was looked at in the film itself; where none shows the same, that time."""
+    stored = film.nearest(ts_ms)
+    return ts_ms if stored is None or abs(stored - ts_ms) > APART_MS else stored
 
 
 async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Frame]:
@@ -146,7 +153,11 @@ async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Fr
     else:
         others = film.between(0, film.duration_ms, count)
     counter = elsewhere(others, own, count)
-    return await scene.frames(film, sorted({*own[: settings.frames - len(counter)], *counter}))
+    wanted = {*own[: settings.frames - len(counter)], *counter}
+    stored = await scene.frames(film, sorted(wanted.intersection(film.times_ms)))
+    others_looked = wanted.difference(film.times_ms)
+    looked = await scene.look(film, sorted(others_looked)) if others_looked else []
+    return sorted((*stored, *looked), key=lambda frame: frame.media.ts_ms)
 
 
 def elsewhere(times_ms: Sequence[int], taken: Sequence[int], count: int) -> list[int]:

@@ -12,7 +12,7 @@ from loupe.engines.speech import RATE
 from loupe.library import StoredFrame
 from loupe.media import cut_audio, encode_jpeg, probe, sample_frames
 from loupe.sound import Sound
-from loupe.storage import BLOCK, CACHED, ObjectChanged, is_s3, open_seekable, stat
+from loupe.storage import ObjectChanged, RangedFile, open_seekable, stat
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,15 @@ class Held:
             return kept.value if kept else None
 
     def put(self, key: Hashable, value: Any, size: int, close: Callable[[], object] = _nothing) -> None:
-        """Hold a value that counts for so many bytes; `close` is called once it is given up."""
+        """Hold a value of so many bytes; `close` is called once it is given up: at once, if there is no room for it."""
+        new = _Kept(value, size, close)
         with self._lock:
             gone = [self._remove(key)]
-            self._kept[key] = _Kept(value, size, close)
-            self.bytes += size
+            if size > self._most:
+                gone.append(new)
+            else:
+                self._kept[key] = new
+                self.bytes += size
             while self.bytes > self._most:
                 gone.append(self._remove(next(iter(self._kept))))
         for kept in gone:
@@ -152,8 +156,8 @@ class DecodedFootage:
         except BaseException:
             source.close()
             raise
-        if is_s3(file.uri):  # with the blocks that it has fetched
-            self._held.put((file.uri, file.etag), source, min(file.size, CACHED * BLOCK), source.close)
+        if isinstance(source, RangedFile):
+            self._held.put((file.uri, file.etag), source, source.memory, source.close)
         else:
             source.close()
 

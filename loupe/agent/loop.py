@@ -1,7 +1,7 @@
 """One loop for every policy: turn by turn until there is an answer. A rollout is data, never a crash.
 
-What does not parse and what a tool refuses is told to the model and costs a turn; an engine that gives up ends the
-question as `failed`; anything else is an error of the program, and raises.
+What does not parse and what a tool refuses is told to the model and costs a turn; an engine or a storage that gives up
+ends the question as `failed`; anything else is an error of the program, and raises.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ from loupe.agent.scene import Desk, Scene, transcript_id
 from loupe.agent.tool import Answered, Observation, ToolError, Turn, said_arguments
 from loupe.engines.parsing import TEMPERATURES
 from loupe.engines.protocol import EngineError, ParseError
+from loupe.storage import StorageError
 from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import (
     Limit,
@@ -59,11 +60,12 @@ class Rollout:
         """Settle how many steps are left, and say it to the model."""
         taken = sum(turn.round == self.round for turn in self.turns)
         duration_ms = sum(film.duration_ms for film in self.scene.films)
-        self.steps_left = max(1, self.policy.allowance(self.scene.settings, self.round, duration_ms) - taken)
+        allowed = self.policy.allowance(self.scene.settings, self.round, duration_ms)
+        self.steps_left = max(1, allowed - taken)
         self.limit = None
         if self.policy.acts and (reached := self.scene.models.limit() or ("actions" if self.steps_left == 1 else None)):
             self.steps_left, self.limit = 1, reached
-        return self.policy.form.steps(self.scene, taken + 1, self.steps_left)
+        return self.policy.form.steps(self.scene, min(taken + 1, allowed), self.steps_left)
 
     def tools(self) -> Tools:
         """What may be used in the next turn."""
@@ -87,6 +89,8 @@ async def rollout(desk: Desk, policy: Policy, question: Question) -> Trace:
         opening = scene.media.by_reference(await policy.opening(scene))
     except (UnknownFilm, ToolError) as error:  # no such film, or one that the policy cannot even begin with
         return failed(desk, policy, question, str(error), date)
+    except StorageError as error:
+        return failed(desk, policy, question, named(error), date)
     run = Rollout(scene, policy)
     run.opening = with_steps(opening, run.tell_steps())
     while run.status is None:
@@ -130,12 +134,12 @@ async def take_turn(run: Rollout) -> None:
         return
     try:
         await act(run, turn, run.turns[shown.first :])
-    except EngineError as error:
+    except (EngineError, StorageError) as error:
         give_up(run, turn, error)
 
 
 async def act(run: Rollout, turn: Turn, shown: Sequence[TurnRecord]) -> None:
-    """Do what a turn says, whose prompt showed some turns. Raises EngineError."""
+    """Do what a turn says, whose prompt showed some turns. Raises EngineError, StorageError."""
     try:
         for rule in run.policy.rules:
             rule(Moment(run.scene, run.turns, shown, run.round, run.steps_left), turn)
@@ -197,11 +201,16 @@ def warmth(turns: Sequence[TurnRecord]) -> float:
     return TEMPERATURES[min(max(unparsed, refused - 1, 0), len(TEMPERATURES) - 1)]
 
 
-def give_up(run: Rollout, turn: Turn | None, error: EngineError) -> None:
-    """End with the error of an engine."""
-    run.error = f"{type(error).__name__}: {error}"
+def give_up(run: Rollout, turn: Turn | None, error: EngineError | StorageError) -> None:
+    """End with the error of an engine or of the storage."""
+    run.error = named(error)
     add(run, turn, Observation(str(error)), is_error=True)
     run.end("failed")
+
+
+def named(error: Exception) -> str:
+    """An error as a row keeps it."""
+    return f"{type(error).__name__}: {error}"
 
 
 async def settle(run: Rollout, answered: Answered, confidence: float | None) -> None:

@@ -9,6 +9,7 @@ from loupe.indexing.planning import Plan
 from loupe.indexing.stages import Film, Settings
 from loupe.media.opening import MediaError
 from loupe.media.probing import probe
+from loupe.media.text_tracks import TEXT_CODECS
 from schemas.messages import Usage
 
 PIXELS_PER_TOKEN = 32 * 32
@@ -88,5 +89,6 @@ def read_header(film: Film, settings: Settings) -> Header | None:
     except (MediaError, storage.StorageError):
         return None
     shrink = min(1.0, settings.config.index.long_side / max(info.width, info.height))
-    listens = info.has_audio and not film.sidecars and not info.subtitle_tracks
+    written = film.sidecars or any(track.codec in TEXT_CODECS for track in info.subtitle_tracks)
+    listens = info.has_audio and not written
     return Header(info.duration_ms / 1000, round(info.width * shrink) * round(info.height * shrink), listens)

@@ -5,6 +5,6 @@ A desk holds what all questions of a process share, and a scene is one question 
 
 from loupe.agent.scene.desk import Desk, transcript_id
 from loupe.agent.scene.media import Frame, Heard
-from loupe.agent.scene.scene import Limits, Scene
+from loupe.agent.scene.scene import ROUNDED_MS, Limits, Scene
 
-__all__ = ["Desk", "Frame", "Heard", "Limits", "Scene", "transcript_id"]
+__all__ = ["ROUNDED_MS", "Desk", "Frame", "Heard", "Limits", "Scene", "transcript_id"]

@@ -16,7 +16,7 @@ from loupe.engines.speech import Spoken, Transcriber
 from loupe.library import Library
 from loupe.prompts import Prompt
 from loupe.sound import Sound
-from loupe.transcribing import transcribe
+from loupe.transcribing import Heard, listen
 from schemas.questions import Question
 
 LINE_BYTES = 200
@@ -82,10 +82,10 @@ class Desk:
         lines: Lines | None = self.held.get(self._words(file, start_ms, end_ms))
         return lines
 
-    async def hear(self, sound: Sound, start_ms: int) -> list[Spoken]:
-        """The lines that are said in a sound that begins at a time of its film. Raises EngineError."""
+    async def hear(self, sound: Sound, start_ms: int) -> Heard:
+        """What is said in a sound that begins at a time of its film, and what that took. Raises EngineError."""
         assert self.transcriber is not None  # needed_roles
-        return await transcribe(sound, start_ms, self.transcriber)
+        return await listen(sound, start_ms, self.transcriber)
 
     def keep_heard(self, file: FilmFile, start_ms: int, end_ms: int, lines: Lines) -> None:
         """Hold what the transcriber wrote down of a stretch of a film; nothing where nobody has the role."""

@@ -55,12 +55,16 @@ class ShownMedia:
     def __init__(self) -> None:
         self._media: dict[Ref, Image | Audio] = {}
         self._refs: dict[str | None, ShownPart] = {}
-        """By the keys of pictures and sounds."""
+        """Of all that were shown, by the keys of pictures and sounds."""
 
     def keep(self, ref: Ref, part: Image | Audio) -> None:
         """Know a picture or a sound by its reference, and the reference by its key."""
         self._media[ref] = part
         self._refs[part.key] = ShownPart(media=ref) if isinstance(ref, MediaRef) else ShownPart(sound=ref)
+
+    def seen(self, video_id: str) -> list[MediaRef]:
+        """The pictures of a film that were shown, those that were forgotten too."""
+        return [part.media for part in self._refs.values() if part.media and part.media.video_id == video_id]
 
     def by_reference(self, messages: Sequence[Message]) -> tuple[ShownMessage, ...]:
         """Messages with their media by reference."""

@@ -66,15 +66,15 @@ class Models:
         call = self._call("transcriber", (ShownMessage(role="user", parts=(ShownPart(sound=sound),)),))
         began = self._desk.clock()
         try:
-            lines = tuple(await self._desk.hear(samples, sound.start_ms))
+            heard = await self._desk.hear(samples, sound.start_ms)
         except EngineError as error:
             self._record(call, began, error=str(error))
             raise
-        cost = self._desk.config.cost_of_sound((sound.end_ms - sound.start_ms) / 1000)
+        cost = self._desk.config.cost_of_sound(heard.seconds)
         self._spend(0, cost)
-        self._record(call, began, said=" ".join(line.text for line in lines), cost=cost)
-        self._desk.keep_heard(file, sound.start_ms, sound.end_ms, lines)
-        return lines
+        self._record(call, began, said=" ".join(line.text for line in heard.lines), cost=cost)
+        self._desk.keep_heard(file, sound.start_ms, sound.end_ms, heard.lines)
+        return heard.lines
 
     def take_calls(self) -> tuple[Call, ...]:
         """The calls since the last time, which belong to whoever takes them."""

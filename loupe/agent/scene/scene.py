@@ -18,11 +18,13 @@ from loupe.library.search import Hit, LevelName
 from loupe.media import MediaError
 from loupe.prompts import Prompt
 from loupe.sound import Sound
-from loupe.storage import StorageError
 from loupe.timeline import to_ms
 from schemas.messages import Audio
 from schemas.questions import Question
-from schemas.traces import SoundRef
+from schemas.traces import Evidence, SoundRef
+
+ROUNDED_MS = 100
+"""A prompt tells times to a tenth of a second: so much past the film's end is meant to be its end."""
 
 
 @dataclass(frozen=True)
@@ -113,20 +115,34 @@ class Scene:
     def frame_times(self, film: Film, times: Sequence[float]) -> list[int]:
         """The frames nearest to times in seconds, each once, in order. Raises ToolError."""
         seconds = film.duration_ms / 1000
-        outside = [time for time in times if not 0 <= time <= seconds]
+        outside = [time for time in times if not 0 <= to_ms(time) <= film.duration_ms + ROUNDED_MS]
         if outside:
             raise ToolError(f"Times are seconds from 0 to {seconds:.1f}; {outside[0]:g} is not in the film.")
-        nearest = {film.nearest(round(1000 * time)) for time in times}
+        nearest = {film.nearest(to_ms(time)) for time in times}
         return sorted(ts_ms for ts_ms in nearest if ts_ms is not None)
+
+    def evidence(self, film: Film, times: Sequence[float]) -> tuple[Evidence, ...]:
+        """What was seen nearest to times in seconds: pictures that were looked at, or frames of the index.
+
+        Raises ToolError for a time that is not in the film.
+        """
+        stored = "decode" if film.decoded else "frames"
+        known = [(one.ts_ms, "decode", one.lineage) for one in self.media.seen(film.video_id) if one.source == "decode"]
+        known += [(ts_ms, stored, film.lineage_at(ts_ms)) for ts_ms in self.frame_times(film, times)]
+        found = {min(known, key=lambda one: abs(one[0] - to_ms(time))) for time in times} if known else ()
+        return tuple(
+            Evidence(video_id=film.video_id, start_ms=ts_ms, end_ms=ts_ms, source=source, lineage=lineage)
+            for ts_ms, source, lineage in sorted(found)
+        )
 
     async def frames(self, film: Film, times_ms: Sequence[int]) -> list[Frame]:
         """The film's frames with these keys, in order of time; those that are not there are left out.
 
-        Raises ToolError where the film has to be decoded and cannot be.
+        Raises ToolError where the film has to be decoded and cannot be, StorageError where it cannot be read.
         """
         try:
             stored = await asyncio.to_thread(self._stored, film, times_ms)
-        except (MediaError, StorageError) as error:
+        except MediaError as error:
             raise ToolError(f"The frames cannot be decoded: {error}") from error
         source: Source = "decode" if film.decoded else "table"
         return [self._shown(frame_of(film.video_id, one, source, film.lineage_at(one.ts_ms))) for one in stored]
@@ -134,18 +150,18 @@ class Scene:
     async def look(self, film: Film, times_ms: Sequence[int]) -> list[Frame]:
         """The pictures on screen at any times, decoded from the film itself; those that are lost are left out.
 
-        Raises ToolError where it cannot be decoded.
+        Raises ToolError where it cannot be decoded, StorageError where it cannot be read.
         """
         file = self.file_of(film)
         try:
             decoded = await asyncio.to_thread(self.desk.footage.frames, file, times_ms)
-        except (MediaError, StorageError) as error:
+        except MediaError as error:
             raise ToolError(f"The frames cannot be decoded: {error}") from error
         lineage = self.desk.footage.lineage(file)
         return [self._shown(frame_of(film.video_id, one, "decode", lineage)) for one in decoded]
 
     async def listen(self, film: Film, start_ms: int, end_ms: int) -> Heard:
-        """The sound of [start, end), in words or for the model to hear. Raises ToolError, EngineError."""
+        """The sound of [start, end), in words or for the model to hear. Raises ToolError, StorageError, EngineError."""
         file, hearing = self.file_of(film), self.settings.looking.hearing
         if not file.has_audio:
             raise ToolError("The film has no sound. Look at it instead.")
@@ -170,7 +186,7 @@ class Scene:
     async def _sound(self, file: FilmFile, ref: SoundRef) -> Sound:
         try:
             return await asyncio.to_thread(self.desk.footage.sound, file, ref.start_ms, ref.end_ms)
-        except (MediaError, StorageError) as error:
+        except MediaError as error:
             raise ToolError(f"The sound cannot be decoded: {error}") from error
 
     def _shown(self, frame: Frame) -> Frame:

@@ -7,7 +7,6 @@ from pydantic import Field
 from loupe.agent.normalizing import normalize
 from loupe.agent.scene import Scene
 from loupe.agent.tool import Answered, Observation, ToolError
-from schemas.traces import Evidence
 
 
 async def answer(
@@ -23,9 +22,4 @@ async def answer(
         normalized = normalize(scene.question, content)
     except ValueError as error:
         raise ToolError(str(error)) from error
-    source = "decode" if where.decoded else "frames"
-    evidence = tuple(
-        Evidence(video_id=where.video_id, start_ms=ts_ms, end_ms=ts_ms, source=source, lineage=where.lineage_at(ts_ms))
-        for ts_ms in scene.frame_times(where, evidence_times)
-    )
-    return Observation("", answered=Answered(content, normalized, evidence))
+    return Observation("", answered=Answered(content, normalized, scene.evidence(where, evidence_times)))

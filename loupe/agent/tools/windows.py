@@ -7,16 +7,14 @@ from typing import Annotated
 from pydantic import Field
 
 from loupe.agent.films import Film
-from loupe.agent.scene import Scene
+from loupe.agent.scene import ROUNDED_MS, Scene
 from loupe.agent.stamps import moment
 from loupe.agent.tool import ToolError
 from loupe.timeline import linspace_ms, to_ms
 from schemas.traces import MediaRef
 
-Count = Annotated[int, Field(ge=1, le=1000)]
-"""Of frames, as a tool is asked for them."""
-ROUNDED_MS = 100
-"""A prompt tells the length of a film to a tenth of a second: so much past its end is meant to be its end."""
+Count = Annotated[int, Field(ge=1, json_schema_extra={"maximum": 1000})]
+"""Of frames, as a tool is asked for them; `spread` says how many there may be."""
 STAMPS = 8
 """Time stamps that a line names one by one; of more of them the first two and the last, which give the others."""
 

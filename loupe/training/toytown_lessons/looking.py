@@ -33,6 +33,7 @@ from loupe.training.toytown_lessons.rolled import (
     turn_lesson,
 )
 from loupe.training.toytown_lessons.tables import Lesson
+from loupe.transcribing import Heard
 from schemas.messages import Message
 from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import Trace
@@ -171,9 +172,7 @@ class Shelf:
     async def get(self, video: str) -> KnownFilm:
         times = tuple(range(0, self.film.duration_ms, 1000))
         file = file_of(self.film)
-        return KnownFilm(
-            video, self.film.duration_ms, "", (), (), times, {}, decoded=True, lineage=file.uri, file=file
-        )
+        return KnownFilm(video, self.film.duration_ms, "", (), (), times, {}, decoded=True, lineage=file.uri, file=file)
 
 
 class ToytownDesk(DrawnDesk):
@@ -187,8 +186,8 @@ class ToytownDesk(DrawnDesk):
     def films(self) -> Shelf:
         return Shelf(self.film)
 
-    async def hear(self, sound: Sound, start_ms: int) -> list[Spoken]:
-        return self.ears.lines(sound)
+    async def hear(self, sound: Sound, start_ms: int) -> Heard:
+        return Heard(tuple(self.ears.lines(sound)))
 
 
 # --- lessons ----------------------------------------------------------------------------------------------------------
