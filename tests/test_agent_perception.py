@@ -437,6 +437,14 @@ async def test_sound_counts_towards_the_budget(spoken: tuple[str, ToytownFilm]) 
     assert (trace.status, trace.limit) == ("answered", "cost")
 
 
+async def test_of_older_turns_their_notes_stay_and_not_their_thoughts(films: str) -> None:
+    said = [look(at, at + 1, 2, observation=f"note {at}", thought=f"thought {at}") for at in range(4)]
+    cast, _ = await play(films, [*said, answer("A", **SURE)], shown={"whole_turns": 100})
+    for at, prompt in enumerate(cast.prompts("vlm")[1:]):
+        assert re.findall(r"note \d", prompt) == [f"note {number}" for number in range(at + 1)]
+        assert re.findall(r"thought \d", prompt) == [f"thought {at}"]
+
+
 async def test_where_notes_have_no_room_the_oldest_go(films: str) -> None:
     """A prompt of the opening, the newest turn and about 1,500 letters of notes, whatever has been noted."""
     noted = [look(at / 4, 4 + at / 4, 2, observation=f"note {at} " + "so " * 60) for at in range(12)]

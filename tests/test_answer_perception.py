@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jobs.answer_batch import print_plan
-from loupe.answering.preparing import open_desk
+from loupe.answering.preparing import open_desk, reached
 from loupe.answering.run import Run
-from loupe.config import Config, ConfigError, OpenAIModel
+from loupe.config import Config, ConfigError, LocalModel, OpenAIModel, VllmModel
 from loupe.engines.speech import RATE
 from loupe.library.notes import read_notes
 from tests.answer_scene import answer_all, config_tree, rows, write_questions
@@ -45,6 +45,13 @@ def test_who_cannot_hear_is_told_so_before_anything_begins(tmp_path: Path) -> No
     deaf = config.model_copy(update={"roles": {role: of for role, of in config.roles.items() if role != "transcriber"}})
     with pytest.raises(ConfigError, match=r"nobody the role 'transcriber'.*answer\.looking\.hearing to audio"):
         answer_all(deaf)
+    local = LocalModel(engine="local", source="some/model")
+    one_that_looks = config.model_copy(update={"models": {**config.models, config.roles["vlm"]: local}})
+    audio = {"looking": deaf.answer.looking.model_copy(update={"hearing": "audio"})}
+    with pytest.raises(
+        ConfigError, match=r"engine local, which hears nothing: set answer\.looking\.hearing to transcript"
+    ):
+        answer_all(one_that_looks.model_copy(update={"answer": deaf.answer.model_copy(update=audio)}))
     silent = {"looking": deaf.answer.looking.model_copy(update={"hearing": "off"})}
     assert answer_all(deaf.model_copy(update={"answer": deaf.answer.model_copy(update=silent)})) == 0
 
@@ -89,6 +96,23 @@ def test_a_plan_counts_room_for_notes_what_is_asked_and_what_is_heard(
     assert plan(policy="investigator", looking=looking)["prompt_tokens_at_most"] > bare["prompt_tokens_at_most"]
     hearing = looking | {"hearing": "transcript", "listen_seconds": 60}
     assert plan(policy="active_perception", looking=hearing)["seconds_of_sound_at_most"] == 600 * bare["questions_left"]
+
+
+@pytest.mark.parametrize(("policy", "frames"), [("active_perception", 12), ("retrieval_critic", 16), ("passive", 16)])
+def test_a_model_that_takes_fewer_pictures_is_refused_before_anything_begins(
+    policy: str, frames: int, tmp_path: Path
+) -> None:
+    config = job(tmp_path, policy=policy, looking={"frames": 12}, job={"front": "http://127.0.0.1:9/v1"})
+    for takes in (frames - 1, frames):
+        eyes = VllmModel(engine="vllm", source="some/model", images_per_request=takes)
+        asked = config.model_copy(update={"models": {**config.models, config.roles["vlm"]: eyes}})
+        if takes < frames:
+            with pytest.raises(
+                ConfigError, match=rf"takes {takes} pictures a request .* may show it {frames}: raise it"
+            ):
+                reached(asked)
+        else:
+            assert reached(asked).models
 
 
 async def test_a_model_that_talks_at_the_front_transcribes_at_its_own_address(tmp_path: Path) -> None:

@@ -73,10 +73,20 @@ class Policy:
         """The tools between the first turn and the last, about the films of a scene."""
         return (*self.indexed, *self.tools) if scene.indexed else self.tools
 
+    @property
+    def perceives(self) -> bool:
+        """Whether the model that takes the turns looks and listens by itself."""
+        return self.role == "vlm" and self.acts
+
     def shown(self, settings: Answer) -> Shown:
-        """The bounds of its prompts: one that uses no index has its notes alone, and may have room of its own."""
+        """The bounds of its prompts: one that uses no index has its notes alone, and may have room of its own.
+
+        Of one that perceives the newest turn alone stands as it was said: what stays of the others is their notes.
+        """
+        shown = settings.shown
         room = settings.looking.prompt_tokens if self.index == "unused" else None
-        return settings.shown.model_copy(update={"prompt_tokens": room}) if room else settings.shown
+        whole = min(1, shown.whole_turns) if self.perceives else shown.whole_turns
+        return shown.model_copy(update={"prompt_tokens": room or shown.prompt_tokens, "whole_turns": whole})
 
     def view_settings(self, settings: Answer) -> str:
         """The bounds of its prompts as a trace keeps them."""
@@ -92,6 +102,18 @@ def needed_roles(policy: Policy, settings: Answer) -> tuple[Role, ...]:
     critics: tuple[Role, ...] = ("critic", "critic_vlm") if policy.review and settings.critic.mode != "off" else ()
     ears: tuple[Role, ...] = ("transcriber",) if policy.listens and settings.looking.hearing == "transcript" else ()
     return policy.roles + critics + ears
+
+
+def pictures(policy: Policy, settings: Answer) -> dict[Role, int]:
+    """Pictures of one prompt, at most, by the role whose model is shown them; of percepts, as if they are purged."""
+    most: dict[Role, int] = {}
+    if policy.role == "vlm":
+        most["vlm"] = settings.looking.frames if policy.perceives else settings.passive_frames
+    if any(each.name == "ask_vlm" for each in policy.tools):
+        most["vlm"] = max(most.get("vlm", 0), settings.frames)
+    if "critic_vlm" in needed_roles(policy, settings):
+        most["critic_vlm"] = settings.frames
+    return most
 
 
 def turns_by_length(settings: Answer, duration_ms: int) -> int:

@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from loupe.agent.loop import failed
 from loupe.agent.policies import find_policy
-from loupe.agent.policy import Policy, needed_roles
+from loupe.agent.policy import Policy, needed_roles, pictures
 from loupe.agent.scene import Desk
 from loupe.answering.run import Run, RunError
-from loupe.config import Config, ConfigError, Role, VllmModel
+from loupe.config import Config, ConfigError, LocalModel, Role, VllmModel
 from loupe.embedding import dimensions_of, identity_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber
 from loupe.library import Library
@@ -56,8 +56,8 @@ def groups_of(questions: Sequence[Question], actors: int) -> list[Group]:
 def reached(config: Config) -> Config:
     """The config as the job reaches its models: through the front where it names one.
 
-    Raises ConfigError for a policy that there is not, a role that it needs and nobody has, and a model that only
-    the front can reach.
+    Raises ConfigError for a policy that there is not, a role that it needs and nobody has, a model that only the front
+    can reach, and one that cannot hear or see what it would be shown.
     """
     front = config.answer.job.front
     through = config.through_front(front) if front else config
@@ -76,7 +76,26 @@ def reached(config: Config) -> Config:
                 f"the {role}'s model {config.roles[role]!r} runs on vLLM: serve the config's models, and give the "
                 "address of their front (--front http://127.0.0.1:8000/v1)"
             )
+    refuse_what_cannot_be_perceived(config)
     return through
+
+
+def refuse_what_cannot_be_perceived(config: Config) -> None:
+    """Raises ConfigError for a model that is to hear and does not, and for one that takes fewer pictures at once."""
+    policy, settings = find_policy(config.answer.policy), config.answer
+    if settings.looking.hearing == "audio" and policy.listens and isinstance(config.chat_model("vlm"), LocalModel):
+        raise ConfigError(
+            f"the vlm's model {config.roles['vlm']!r} has engine local, which hears nothing: set "
+            "answer.looking.hearing to transcript, for a transcriber, or to off"
+        )
+    for role, count in pictures(policy, settings).items():
+        model = config.chat_model(role)
+        if isinstance(model, VllmModel) and model.images_per_request < count:
+            raise ConfigError(
+                f"the {role}'s model {config.roles[role]!r} takes {model.images_per_request} pictures a request "
+                f"(images_per_request), and policy {policy.name} may show it {count}: raise it, or lower "
+                "answer.looking.frames, answer.frames or answer.passive_frames"
+            )
 
 
 def roles_of(config: Config) -> tuple[Role, ...]:

@@ -33,7 +33,8 @@ class Shown(Section):
     letters_per_token: float = Field(default=3.5, gt=0)
     """What tokens are estimated by, before a model counts them."""
     whole_turns: int = Field(default=100, ge=0)
-    """The newest so many turns stand as the model said them; older ones without thought and empty arguments."""
+    """The newest so many turns stand as the model said them; older ones without thought and empty arguments. Where the
+    model looks by itself, the newest alone, or none."""
     hits: int = Field(default=40, ge=1)
     """Lines of a search; hits next to each other with the same text are one line."""
     hit_letters: int = Field(default=600, ge=16)
