@@ -156,11 +156,7 @@ def run(
     questions = checked(config)
     find_run(job.output, config)  # refused before a lease leaves its mark there
     with Lease.acquire(job.output, ttl_s=job.lease_seconds) as lease:
-
-        def check(step: str) -> None:
-            lease.check()
-            before_step(step)
-
+        check = lease.guarding(before_step)
         this = find_run(job.output, config)
         begin_run(job.output, this)
         store.delete_orphans(job.output, check)

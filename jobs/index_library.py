@@ -117,17 +117,12 @@ def run(
     make_demo_films(config)
     storage.require_folder(config.index.library)
     with Lease.acquire(config.index.database, ttl_s=config.index.lease_seconds) as lease:
-
-        def check(step: str) -> None:
-            lease.check()
-            before_commit(step)
-
         embedder = config.embedding_model()
         library = Library.open(
             config.index.database,
             dimensions_of(embedder),
             create=True,
-            before_commit=check,
+            before_commit=lease.guarding(before_commit),
             embedder=identity_of(embedder),
         )
         plan = make_plan(config, settings, library)

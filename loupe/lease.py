@@ -119,6 +119,15 @@ class Lease:
                 "committed."
             )
 
+    def guarding(self, before_step: Callable[[str], object]) -> Callable[[str], None]:
+        """What is to be called with the name of a step before it: this job may still commit, and then `before_step`."""
+
+        def check(step: str) -> None:
+            self.check()
+            before_step(step)
+
+        return check
+
     def renew(self) -> None:
         """Write a new heartbeat now; the lease does it by itself every third of its time to live.
 

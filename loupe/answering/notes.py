@@ -27,10 +27,7 @@ def keeping(config: Config, before_step: BeforeCommit) -> Iterator[Keep]:
         return
     database = config.index.database
     with Lease.acquire(storage.join(database, "_notes"), ttl_s=config.answer.job.lease_seconds) as lease:
-
-        def check(step: str) -> None:
-            lease.check()
-            before_step(step)
+        check = lease.guarding(before_step)
 
         def keep(traces: pa.Table) -> None:
             read = [Trace.from_row(row) for row in traces.to_pylist()]
