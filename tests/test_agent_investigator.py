@@ -9,10 +9,12 @@ from loupe.library import Library
 from tests import index_scene
 from tests.agent_scene import (
     Cast,
+    Filmed,
     answer,
     ask,
     doubt,
     look,
+    make_library,
     pictures_of,
     question,
     search,
@@ -72,6 +74,23 @@ async def test_it_looks_at_a_film_that_was_indexed_with_the_subtitles_beside_it(
     trace = await cast.play(question(video="street.mp4"), "investigator")
     assert [(one.tool, one.is_error) for one in trace.turns] == [("look", False), ("answer", False)]
     assert [bars(jpeg) for jpeg in pictures_of(cast.engines["vlm"].requests[-1])] == [29, 30, 31]
+
+
+async def test_what_an_index_lacks_is_evidence_as_it_was_seen_and_shown_to_the_critic(
+    films: str, tmp_path: Path
+) -> None:
+    """The index has the film's first three seconds alone: it is being made, or nothing else could be decoded."""
+    library = make_library(tmp_path, Filmed("a.mp4", 0, ("cat", "dog", "boat")))
+    row = library.videos(["a.mp4"])["a.mp4"]
+    entry = storage.stat(f"{films}/a.mp4")
+    where = {"uri": f"{films}/a.mp4", "etag": entry.etag, "size": entry.size, "fps": 10.0, "duration_ms": 9000}
+    library.put_videos([row | where])
+    said = [look(7, 8, 3), answer("A", [7.5])]
+    cast = Cast(library, vlm=said, critic=[doubt(), verdict(0.9)], critic_vlm=[vlm("bars")], frames=4, **ALWAYS)
+    trace = await cast.play(question(), "investigator")
+    ((evidence, seen),) = zip(trace.evidence, trace.turns[0].media[1:2], strict=True)
+    assert (evidence.start_ms, evidence.source, evidence.lineage) == (7500, "decode", seen.lineage)
+    assert 75 in [bars(jpeg) for jpeg in pictures_of(cast.engines["critic_vlm"].requests[0])[-1:]]
 
 
 async def test_without_an_index_it_looks_and_the_critic_looks_too(films: str) -> None:
