@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from loupe import storage
 from loupe.agent.footage import Held
@@ -28,7 +29,7 @@ from schemas.messages import Audio, Image
 from schemas.traces import MediaRef, ShownMessage, ShownPart, Trace, prompt_hash
 from tests.agent_scene import Cast, Script, answer, listen, look, pictures_of, question, text_of, watch
 from tests.films.barcoded import barcode, write_film
-from tests.index_scene import bars, film
+from tests.index_scene import bars, film, still_film
 from tests.s3 import S3
 
 SURE = {"confidence": 0.95}
@@ -222,6 +223,21 @@ async def test_a_film_on_s3_is_looked_at_where_it_lies(s3: S3, tmp_path: Path) -
     assert [seen(request) for request in cast.engines["vlm"].requests] == [[], [20, 30], [40, 50]]
 
 
+async def test_a_film_on_s3_stays_open_with_what_was_read_of_it(s3: S3, tmp_path: Path) -> None:
+    storage.write_bytes(f"{s3.root}/films/a.mp4", film(tmp_path / "a.mp4", 6).read_bytes())
+    said = iter([look(2, 3, 2), look(4, 5, 2), answer("A", **SURE)])
+
+    def vlm(request: ChatRequest) -> str:
+        if len(cast.engines["vlm"].requests) == 2:
+            storage.delete(f"{s3.root}/films/a.mp4")
+        return next(said)
+
+    cast = Cast(None, vlm=vlm, root=f"{s3.root}/films")
+    trace = await cast.play(question(), "active_perception")
+    assert trace.status == "answered", trace.error
+    assert [seen(request) for request in cast.engines["vlm"].requests] == [[], [20, 30], [40, 50]]
+
+
 async def test_what_was_seen_once_is_kept_and_not_mixed_with_another_file_in_its_place(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", 6)
     said = iter([look(2, 3, 2), look(4, 5, 2), look(2, 3, 2), look(0, 1, 2), answer("A", **SURE)])
@@ -271,6 +287,40 @@ async def test_too_many_frames_are_refused_with_how_many_there_may_be(films: str
     _, trace = await play(films, [look(0, 2, 5000), look(0, 2, 2), answer("A", **SURE)])
     assert trace.turns[0].parsed
     assert "At most 60 frames can be looked at together, not 5000." in trace.turns[0].result
+
+
+async def test_as_long_as_a_look_may_be_and_no_longer(tmp_path: Path) -> None:
+    """Sixty seconds are watched and three hundred listened to at once, where the config says nothing."""
+    still_film(tmp_path / "a.mp4", 302)
+    said = [listen(0, 301), watch(0, 61, 2), listen(0, 300), watch(0, 60, 2), answer("A", **SURE)]
+    _, trace = await play(str(tmp_path), said)
+    told = [turn.result.splitlines()[0] for turn in trace.turns[:4]]
+    assert told[0].startswith("What is listened to at once lasts more than 0 and at most 300 seconds, not 301")
+    assert told[1].startswith("What is watched at once lasts more than 0 and at most 60 seconds, not 61")
+    assert told[2:] == ["The film has no sound. Look at it instead."] * 2
+
+
+@pytest.mark.parametrize(("confidence", "refused"), [(0.89, True), (0.9, False)])
+async def test_an_answer_needs_to_be_sure_by_nine_tenths(films: str, confidence: float, refused: bool) -> None:
+    said = [look(0, 1, 2), answer("A", confidence=confidence), answer("B", **SURE)]
+    _, trace = await play(films, said)
+    assert (trace.turns[1].is_error, trace.answer) == (refused, "B" if refused else "A")
+
+
+@pytest.mark.parametrize("turns", [5, 53])
+def test_budgets_go_from_six_turns_to_fifty_two(turns: int) -> None:
+    assert Answer.model_validate({"looking": {"max_turns": 6}}).looking.max_turns == 6
+    assert Answer.model_validate({"looking": {"max_turns": 52}}).looking.max_turns == 52
+    with pytest.raises(ValidationError, match="max_turns"):
+        Answer.model_validate({"looking": {"max_turns": turns}})
+
+
+@pytest.mark.parametrize("time", ["NaN", "Infinity", "-Infinity", "1e400"])
+async def test_times_are_numbers(films: str, time: str) -> None:
+    wrong = look(0, 1, 2).replace('"end": 1', f'"end": {time}').replace('"end":1', f'"end":{time}')
+    assert time in wrong
+    _, trace = await play(films, [wrong, look(0, 1, 2), answer("A", **SURE)])
+    assert [turn.parsed and not turn.is_error for turn in trace.turns] == [False, True, True]
 
 
 async def test_retries_of_the_last_step_count_no_further(films: str) -> None:
