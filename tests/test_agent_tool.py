@@ -31,7 +31,7 @@ async def weigh(
     return Observation(f"{thing} of {scene.film(film).video_id}: {grams or 5} g")
 
 
-WEIGH = tool(weigh)
+WEIGH = tool()(weigh)
 POLICY = POLICIES["retrieval_critic"]
 
 

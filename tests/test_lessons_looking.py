@@ -9,8 +9,8 @@ import pytest
 
 from loupe.agent import view
 from loupe.agent.policies.active_perception import TOOLS
-from loupe.agent.policy import ANSWER
 from loupe.agent.tool import parse_turn
+from loupe.agent.tools.answer import answer
 from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.benchmarks.toytown.writing import HELD_OUT, write_film
 from loupe.engines.protocol import Reply
@@ -88,7 +88,7 @@ def test_with_fewer_turns_it_looks_further_apart() -> None:
 def test_what_is_said_is_a_turn_that_the_agent_can_take(told: list[Lesson]) -> None:
     for lesson in told:
         last = "Answer now." in str(lesson.messages[-1].content)
-        parse_turn(Reply(lesson.target, Usage(), "stop"), (ANSWER,) if last else TOOLS)
+        parse_turn(Reply(lesson.target, Usage(), "stop"), (answer,) if last else TOOLS)
 
 
 def test_a_prompt_is_what_the_agent_was_shown_with_one_percept_at_most(rolled: list[Rolled]) -> None:

@@ -12,9 +12,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from loupe.agent import view
-from loupe.agent.policies.retrieval_critic import CUES, TOOLS
-from loupe.agent.policy import ANSWER
+from loupe.agent.policies.retrieval_critic import TOOLS
 from loupe.agent.tool import parse_turn
+from loupe.agent.tools.answer import answer
+from loupe.agent.tools.note_cues import note_cues
 from loupe.asking import parse_answer
 from loupe.benchmarks.toytown.questions import TEMPLATES
 from loupe.benchmarks.toytown.writing import HELD_OUT
@@ -94,7 +95,7 @@ def test_what_is_to_be_said_parses_as_the_agent_reads_it(told: list[Lesson]) -> 
             (Doubt if len(lesson.messages) == 2 else Verdict).model_validate_json(lesson.target)
         else:
             last = "Answer now." in str(lesson.messages[-1].content)
-            parse_turn(said, (ANSWER,) if last else (CUES,) if lesson.turn == 0 else TOOLS)
+            parse_turn(said, (answer,) if last else (note_cues,) if lesson.turn == 0 else TOOLS)
 
 
 def test_a_prompt_is_what_the_agent_was_shown(rolled: list[Rolled]) -> None:

@@ -9,7 +9,7 @@ from loupe.agent.opening import film_block, question_text
 from loupe.agent.scene import Frame, Scene
 from loupe.agent.stamps import moment
 from loupe.agent.tool import Answered, ToolError
-from loupe.agent.tools.ask_vlm import look
+from loupe.agent.tools.ask_vlm import ask_about
 from loupe.config import Critic
 from loupe.engines.parsing import Asked, read_output
 from loupe.engines.protocol import ChatRequest, EngineError, Reply
@@ -174,7 +174,7 @@ async def _look(scene: Scene, film: Film, question: str, frames: Sequence[Frame]
     if not frames:
         return FrameAnswer(reasoning="", answer="There are no frames to look at.")
     try:
-        return await look(scene, "critic_vlm", film, question, frames)
+        return await ask_about(scene, "critic_vlm", film, question, frames)
     except ToolError as error:
         return FrameAnswer(reasoning="", answer=str(error))
 

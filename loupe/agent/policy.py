@@ -9,7 +9,6 @@ from loupe.agent.normalizing import contents
 from loupe.agent.rules import Rule, not_twice_in_a_row
 from loupe.agent.scene import Limits, Scene
 from loupe.agent.tool import Tool, Turn, parse_turn, turn_schema
-from loupe.agent.tool import tool as as_tool
 from loupe.agent.tools.answer import answer
 from loupe.agent.view import settings_of
 from loupe.asking import answer_schema, parse_answer
@@ -18,7 +17,6 @@ from loupe.engines.protocol import ChatRequest, Reply
 from schemas.messages import Message
 
 Tools = tuple[Tool, ...]
-ANSWER = as_tool(answer)
 
 
 @dataclass(frozen=True)
@@ -44,22 +42,18 @@ class Policy:
     name: str
     role: Role
     """Whose model takes the turns."""
-    roles: tuple[Role, ...]
-    """Every role that it may ask, the critic's apart."""
     opening: Callable[[Scene], Awaitable[tuple[Message, ...]]]
     form: Form
     tools: Tools
     """Of every turn between the first and the last."""
     first: Tools = ()
     """Of the first turn, which is no action; none: there is no such turn."""
-    last: Tools = (ANSWER,)
+    last: Tools = (answer,)
     acts: bool = True
     """Whether there is anything to do before the last turn."""
     review: Review | None = None
     rules: tuple[Rule, ...] = (not_twice_in_a_row,)
     """What a turn may not do."""
-    listens: bool = False
-    """Whether it has a tool that does."""
     limits: Limits = Limits()
     """Of one look; the config may narrow them."""
     turns: Callable[[Answer, int], int] = actions_and_answer
@@ -72,6 +66,12 @@ class Policy:
     def tools_in(self, scene: Scene) -> Tools:
         """The tools between the first turn and the last, about the films of a scene."""
         return (*self.indexed, *self.tools) if scene.indexed else self.tools
+
+    @property
+    def asks(self) -> tuple[Role, ...]:
+        """Every role whose model it may ask, the critic's apart."""
+        tools = (*self.first, *self.indexed, *self.tools, *self.last)
+        return tuple(dict.fromkeys((self.role, *(role for each in tools for role in each.asks))))
 
     @property
     def perceives(self) -> bool:
@@ -100,8 +100,9 @@ class Policy:
 def needed_roles(policy: Policy, settings: Answer) -> tuple[Role, ...]:
     """The roles that must have a model for a policy to run."""
     critics: tuple[Role, ...] = ("critic", "critic_vlm") if policy.review and settings.critic.mode != "off" else ()
-    ears: tuple[Role, ...] = ("transcriber",) if policy.listens and settings.looking.hearing == "transcript" else ()
-    return policy.roles + critics + ears
+    eyes = tuple(role for role in policy.asks if role != "transcriber")
+    ears = tuple(role for role in policy.asks if role == "transcriber" and settings.looking.hearing == "transcript")
+    return eyes + critics + ears
 
 
 def pictures(policy: Policy, settings: Answer) -> dict[Role, int]:
@@ -109,7 +110,7 @@ def pictures(policy: Policy, settings: Answer) -> dict[Role, int]:
     most: dict[Role, int] = {}
     if policy.role == "vlm":
         most["vlm"] = settings.looking.frames if policy.perceives else settings.passive_frames
-    if any(each.name == "ask_vlm" for each in policy.tools):
+    if any("vlm" in each.asks for each in policy.tools):
         most["vlm"] = max(most.get("vlm", 0), settings.frames)
     if "critic_vlm" in needed_roles(policy, settings):
         most["critic_vlm"] = settings.frames

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from loupe.config import Role
 from loupe.engines.protocol import ParseError, Reply
 from loupe.engines.schemas import with_enum
 from schemas.traces import Evidence, MediaRef, SoundRef
@@ -58,6 +59,8 @@ class Tool:
     name: str
     doc: str
     run: Callable[..., Awaitable[Observation]]
+    asks: tuple[Role, ...] = ()
+    """Roles whose models it asks."""
 
     def parameters(self, several_films: bool) -> dict[str, inspect.Parameter]:
         """What the model fills in."""
@@ -74,9 +77,13 @@ class Tool:
         return f"{self.name}({', '.join(told)}): {self.doc}"
 
 
-def tool(run: Callable[..., Awaitable[Observation]]) -> Tool:
-    """Make a tool of a function."""
-    return Tool(run.__name__, " ".join((inspect.getdoc(run) or "").split()), run)
+def tool(*asks: Role) -> Callable[[Callable[..., Awaitable[Observation]]], Tool]:
+    """Makes a tool of a function that asks the models of some roles, beside the one that takes the turns."""
+
+    def made(run: Callable[..., Awaitable[Observation]]) -> Tool:
+        return Tool(run.__name__, " ".join((inspect.getdoc(run) or "").split()), run, asks)
+
+    return made
 
 
 @dataclass(frozen=True)

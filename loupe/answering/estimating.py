@@ -44,7 +44,7 @@ def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
     """What one question takes of each role at most, when everything parses at once."""
     settings, roles = config.answer, needed_roles(policy, config.answer)
     reviews, turns = _reviews(config, policy), _turns(config, policy)
-    asks = policy.acts and any(each.name == "ask_vlm" for each in policy.tools)
+    asks = policy.acts and any("vlm" in each.asks for each in policy.tools)
     looks = turns - bool(policy.first) - 1 - reviews if asks else 0
     look = _look(config, settings.frames if policy.acts else settings.passive_frames)
     shown = policy.shown(settings).prompt_tokens

@@ -83,7 +83,8 @@ def reached(config: Config) -> Config:
 def refuse_what_cannot_be_perceived(config: Config) -> None:
     """Raises ConfigError for a model that is to hear and does not, and for one that takes fewer pictures at once."""
     policy, settings = find_policy(config.answer.policy), config.answer
-    if settings.looking.hearing == "audio" and policy.listens and isinstance(config.chat_model("vlm"), LocalModel):
+    hears = settings.looking.hearing == "audio" and "transcriber" in policy.asks
+    if hears and isinstance(config.chat_model("vlm"), LocalModel):
         raise ConfigError(
             f"the vlm's model {config.roles['vlm']!r} has engine local, which hears nothing: set "
             "answer.looking.hearing to transcript, for a transcriber, or to off"

@@ -4,16 +4,16 @@ After "Native Active Perception as Reasoning for Omni-Modal Understanding" (arXi
 """
 
 from loupe.agent.opening import file_blocks, first_message, instructions
-from loupe.agent.policy import ANSWER, COUNTED_TURNS, Policy, turns_by_length
+from loupe.agent.policy import COUNTED_TURNS, Policy, turns_by_length
 from loupe.agent.rules import look_before_answer, not_what_still_stands, sure_before_answer
 from loupe.agent.scene import Limits, Scene
-from loupe.agent.tool import tool
+from loupe.agent.tools.answer import answer
 from loupe.agent.tools.listen import listen
 from loupe.agent.tools.look import look
 from loupe.agent.tools.watch import watch
 from schemas.messages import Message
 
-TOOLS = (tool(look), tool(listen), tool(watch), ANSWER)
+TOOLS = (look, listen, watch, answer)
 
 
 async def _opening(scene: Scene) -> tuple[Message, ...]:
@@ -23,12 +23,10 @@ async def _opening(scene: Scene) -> tuple[Message, ...]:
 POLICY = Policy(
     name="active_perception",
     role="vlm",
-    roles=("vlm",),
     opening=_opening,
     form=COUNTED_TURNS,
     tools=TOOLS,
     rules=(look_before_answer, sure_before_answer, not_what_still_stands),
-    listens=True,
     limits=Limits(frames=60, listen_s=300, watch_s=60),
     turns=turns_by_length,
     index="unused",

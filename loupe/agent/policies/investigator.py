@@ -5,10 +5,10 @@ import asyncio
 from loupe.agent import critic
 from loupe.agent.notes import notes_block
 from loupe.agent.opening import file_blocks, film_blocks, first_message, instructions
-from loupe.agent.policy import ANSWER, COUNTED_TURNS, Policy, turns_by_length
+from loupe.agent.policy import COUNTED_TURNS, Policy, turns_by_length
 from loupe.agent.rules import look_before_answer, not_twice_in_a_row, not_what_still_stands
 from loupe.agent.scene import Limits, Scene
-from loupe.agent.tool import tool
+from loupe.agent.tools.answer import answer
 from loupe.agent.tools.ask_vlm import ask_vlm
 from loupe.agent.tools.listen import listen
 from loupe.agent.tools.look import look
@@ -27,14 +27,12 @@ async def _opening(scene: Scene) -> tuple[Message, ...]:
 POLICY = Policy(
     name="investigator",
     role="vlm",
-    roles=("vlm",),
     opening=_opening,
     form=COUNTED_TURNS,
-    indexed=(tool(search_captions),),
-    tools=(tool(look), tool(listen), tool(watch), tool(ask_vlm), ANSWER),
+    indexed=(search_captions,),
+    tools=(look, listen, watch, ask_vlm, answer),
     rules=(look_before_answer, not_what_still_stands, not_twice_in_a_row),
     review=critic.review,
-    listens=True,
     limits=Limits(frames=60, listen_s=300, watch_s=60),
     turns=turns_by_length,
     index="used",

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from loupe.agent.films import Film
 from loupe.agent.opening import question_text
-from loupe.agent.policy import ANSWER, ONE_SHOT, Policy
+from loupe.agent.policy import ONE_SHOT, Policy
 from loupe.agent.scene import Scene
 from loupe.agent.tool import ToolError
+from loupe.agent.tools.answer import answer
 from loupe.asking import ask_request
 from loupe.timeline import linspace_ms
 from schemas.messages import Message
@@ -49,10 +50,9 @@ def _inside(film: Film, span: Span, count: int) -> list[int]:
 POLICY = Policy(
     name="passive",
     role="vlm",
-    roles=("vlm",),
     opening=_opening,
     form=ONE_SHOT,
-    tools=(ANSWER,),
+    tools=(answer,),
     acts=False,
     index="used",
 )

@@ -3,9 +3,10 @@
 from loupe.agent import view
 from loupe.agent.films import Film
 from loupe.agent.opening import film_blocks, question_text
-from loupe.agent.policy import ANSWER, TURNS, Policy
+from loupe.agent.policy import TURNS, Policy
 from loupe.agent.scene import Scene
 from loupe.agent.stamps import stretch
+from loupe.agent.tools.answer import answer
 from loupe.timeline import linspace_ms
 from loupe.untrusted import as_data, cut
 from schemas.messages import Message
@@ -15,7 +16,7 @@ SPARE_LETTERS = 400
 
 
 async def _opening(scene: Scene) -> tuple[Message, ...]:
-    system = Message(role="system", content=scene.prompt("socratic", tools=f"- {ANSWER.line(scene.several)}"))
+    system = Message(role="system", content=scene.prompt("socratic", tools=f"- {answer.line(scene.several)}"))
     blocks, question = film_blocks(scene), scene.prompt("question", question=question_text(scene))
     taken = len(system.content) + len(blocks) + len(question) + SPARE_LETTERS
     room = (view.letters_of(scene.settings.shown) - taken) // len(scene.films)
@@ -53,9 +54,8 @@ def fitting(lines: list[str], letters: int) -> str:
 POLICY = Policy(
     name="socratic",
     role="reasoner",
-    roles=("reasoner",),
     opening=_opening,
     form=TURNS,
-    tools=(ANSWER,),
+    tools=(answer,),
     acts=False,
 )

@@ -6,9 +6,10 @@ from pydantic import Field
 
 from loupe.agent.normalizing import normalize
 from loupe.agent.scene import Scene
-from loupe.agent.tool import Answered, Observation, ToolError
+from loupe.agent.tool import Answered, Observation, ToolError, tool
 
 
+@tool()
 async def answer(
     scene: Scene,
     content: Annotated[str, Field(max_length=4000)],

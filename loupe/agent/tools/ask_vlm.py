@@ -8,13 +8,14 @@ from pydantic import Field
 from loupe.agent.films import Film
 from loupe.agent.scene import Frame, Scene
 from loupe.agent.stamps import moment, stretch
-from loupe.agent.tool import Observation, ToolError
+from loupe.agent.tool import Observation, ToolError, tool
 from loupe.asking import ask_request, parse_answer
 from loupe.config import Role
 from loupe.untrusted import as_data, cut
 from schemas.outputs import FrameAnswer
 
 
+@tool("vlm")
 async def ask_vlm(
     scene: Scene,
     question: Annotated[str, Field(min_length=1, max_length=1000)],
@@ -32,7 +33,7 @@ async def ask_vlm(
     shown = await scene.frames(where, chosen)
     if not shown:
         raise ToolError("The film has no frames at these times.")
-    said = await look(scene, "vlm", where, question, shown)
+    said = await ask_about(scene, "vlm", where, question, shown)
     seen = ", ".join(moment(one.media.ts_ms) for one in shown)
     return Observation(
         scene.prompt("vlm_result", times=seen, reasoning=as_data(said.reasoning), answer=as_data(said.answer)),
@@ -59,7 +60,7 @@ def choose(
     return film.between(*scene.window(film, start, end), frames or most)
 
 
-async def look(scene: Scene, role: Role, film: Film, question: str, frames: Sequence[Frame]) -> FrameAnswer:
+async def ask_about(scene: Scene, role: Role, film: Film, question: str, frames: Sequence[Frame]) -> FrameAnswer:
     """What a vision model says to a question about frames, with what is known of the film around them.
 
     Raises ToolError where what it says cannot be read, and EngineError.

@@ -2,11 +2,12 @@
 
 from loupe.agent.scene import Heard, Scene
 from loupe.agent.stamps import moment
-from loupe.agent.tool import Observation
+from loupe.agent.tool import Observation, tool
 from loupe.agent.tools.windows import window
 from loupe.untrusted import as_data
 
 
+@tool("transcriber")
 async def listen(scene: Scene, start: float, end: float, film: int = 1) -> Observation:
     """Listen to what is said and heard from start to end."""
     asked = window(scene, film, start, end)

@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from loupe.agent.scene import Scene
-from loupe.agent.tool import Observation
+from loupe.agent.tool import Observation, tool
 
 Cue = Annotated[str, Field(max_length=200)]
 
 
+@tool()
 async def note_cues(
     scene: Scene, temporal: Cue, action: Cue, spatial: Cue, semantic: Cue, subject: Cue, length: Cue, search: Cue
 ) -> Observation:

@@ -9,7 +9,7 @@ from pydantic import Field
 from loupe.agent.films import Film
 from loupe.agent.scene import Scene
 from loupe.agent.stamps import stretch
-from loupe.agent.tool import Observation
+from loupe.agent.tool import Observation, tool
 from loupe.library.search import LEVELS, Hit
 from loupe.timeline import Cluster, cluster
 from loupe.untrusted import as_data, cut
@@ -27,6 +27,7 @@ class Run:
     text: str
 
 
+@tool()
 async def search_captions(
     scene: Scene,
     query: Annotated[str, Field(min_length=1, max_length=300)],

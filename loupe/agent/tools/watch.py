@@ -1,11 +1,12 @@
 """Watch a window of the film: its pictures and its sound in step."""
 
 from loupe.agent.scene import Scene
-from loupe.agent.tool import Observation
+from loupe.agent.tool import Observation, tool
 from loupe.agent.tools.listen import words
 from loupe.agent.tools.windows import Count, window
 
 
+@tool("transcriber")
 async def watch(scene: Scene, start: float, end: float, frames: Count, film: int = 1) -> Observation:
     """Look at so many frames, evenly apart from start to end, and listen to all of it."""
     asked = window(scene, film, start, end)
