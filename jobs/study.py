@@ -197,7 +197,12 @@ def make_indexes(arguments: Arguments, places: Places, size: Size, start: Start)
         if work.index_missing(places, size, minutes):
             films, database = places.films(minutes) / "films", places.database(minutes)
             command = ["jobs/index_library.py", *of_config(arguments), "--library", films, "--database", database]
-            must(start, f"index of films of {minutes:g} minutes", command, database.with_suffix(".log"))
+            name, log = f"index of films of {minutes:g} minutes", database.with_suffix(".log")
+            code, words = start(name, command, log)
+            if code not in (0, 1) or work.index_missing(places, size, minutes):  # 1: something in them failed
+                raise StudyError(failed(name, words, log))
+            if code == 1:
+                say(f"{name}: something failed, and stands in the table failures of {database}")
 
 
 def answer_all(arguments: Arguments, places: Places, tasks: Sequence[Task], start: Start) -> Mapping[str, str]:
@@ -235,7 +240,12 @@ def must(start: Start, name: str, command: Sequence[object], log: Path) -> None:
     """Run a command. Raises StudyError where it fails."""
     code, words = start(name, command, log)
     if code != 0:
-        raise StudyError(f"{name} failed; its last words, from {log}: {words}")
+        raise StudyError(failed(name, words, log))
+
+
+def failed(name: str, words: str, log: Path) -> str:
+    """What is said of a step without which nothing can follow."""
+    return f"{name} failed; its last words, from {log}: {words}"
 
 
 # --- what is told -----------------------------------------------------------------------------------------------------
