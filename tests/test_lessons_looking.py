@@ -26,9 +26,9 @@ from loupe.training.toytown_lessons.looking_findings import (
     spans_so_far,
 )
 from loupe.training.toytown_lessons.looking_kinds import PLANS
-from loupe.training.toytown_lessons.looking_marks import Lasting
+from loupe.training.toytown_lessons.looking_marks import Lasting, Staying
 from loupe.training.toytown_lessons.looking_notes import brands, doing, found_in, lines_with, runs, said_of, scenes
-from loupe.training.toytown_lessons.looking_plans import FRAMES, closer, scans
+from loupe.training.toytown_lessons.looking_plans import FRAMES, around, closer, scans
 from loupe.training.toytown_lessons.looking_prompts import Explored, percept_of
 from loupe.training.toytown_lessons.oracle_prompts import OFF
 from loupe.training.toytown_lessons.oracle_steps import firsts_in, spans_in, where
@@ -135,7 +135,7 @@ def test_notes_say_what_the_frames_show() -> None:
 def test_notes_of_turns_that_have_gone_are_followed() -> None:
     """A prompt so short that the first looks have gone from it."""
     config = looker_config()
-    looking = config.answer.looking.model_copy(update={"prompt_tokens": 1408})
+    looking = config.answer.looking.model_copy(update={"prompt_tokens": 1664})
     short = config.model_copy(update={"answer": config.answer.model_copy(update={"looking": looking})})
     long = [each for each in of_film((12, 0, 20), 12, short, errs=0.1, mishears=0.0) if each.right]
     gone = [lesson for each in long for lesson in each.lessons if "Notes of earlier turns:" in str(lesson.messages)]
@@ -224,12 +224,24 @@ def test_a_closer_look_tells_where_to_go_on_until_it_is_found() -> None:
     looks = closer(seen, (41.0, 61.0), sought)
     assert [look.arguments["start"] for look in looks] == [41.0, 51.0]
     nothing, waves = "[41.0] park; ; ; red person stands", "[41.0] park; ; ; red person waves"
-    assert looks[0].read(nothing) == "for waves yes: 41 red | none: red waves; look 51.0 to 51.0"
+    assert looks[0].read(nothing) == "for waves yes: 41 red | none: red waves; look 51.0 to 61.0"
     assert looks[0].read(waves) == "for waves yes: 41 red waves yes | red waves 41.0"
     assert looks[1].read(nothing) == "for waves yes: 41 red | none: red waves"
     backwards = closer(seen, (41.0, 61.0), sought, last_first=True)
     assert [look.arguments["start"] for look in backwards] == [51.0, 41.0]
-    assert backwards[0].read(nothing).endswith("; look 41.0 to 41.0")
+    assert backwards[0].read(nothing).endswith("; look 41.0 back to 41.0")
+
+
+def test_a_scan_tells_since_when_each_place_is_shown() -> None:
+    told = "\n".join(["[0.0] park; ; ; ", "[10.0] park; CAFE; ; ", "[20.0] beach; ; ; ", "[30.0] park; ; ; "])
+    note = replace(scenes(["CAFE"], sign_and_place("CAFE")), marks=Staying()).note(told)
+    assert note == ("for CAFE yes: 0 park, 10 park from 0.0-10.0 CAFE yes, 20 beach, 30 park | CAFE 10.0 park 0.0-10.0")
+
+
+def test_a_window_around_a_scene_begins_and_ends_at_times_of_the_scan() -> None:
+    seen = Explored(300.0, 12, "", (), ())
+    assert around(seen, 120.0, 150.0, 10.0) == (110.0, 160.0)
+    assert around(seen, 0.0, 295.0, 10.0) == (0.0, 300.0)
 
 
 def test_brands_that_are_heard_are_noted_as_signs_write_them() -> None:

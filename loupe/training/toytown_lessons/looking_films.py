@@ -1,6 +1,5 @@
 """Questions about a whole film: it is looked through, and each note carries on what was found."""
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -29,7 +28,6 @@ from loupe.training.toytown_lessons.looking_notes import (
     scenes,
 )
 from loupe.training.toytown_lessons.looking_plans import (
-    APART,
     FRAMES,
     SHORTEST,
     Window,
@@ -63,8 +61,6 @@ from schemas.questions import UNANSWERABLE
 
 FIRST, ENDS = "first", "ends"
 """Which end of a stretch of time is looked at next."""
-COUNTABLE = 900.0
-"""Seconds of film whose frames are counted as densely as they are scanned: a small decoder miscounts past 20."""
 
 
 def when_sign(names: Names, seen: Explored) -> Plan:
@@ -162,10 +158,10 @@ def longest_person(names: Names, seen: Explored) -> Plan:
 
 
 def _longest(seen: Explored, told: Callable[[Sequence[str], Read], Sought], pattern: str) -> Plan:
-    """Frames are counted, so far apart that there are few of them; the thought has the most so far, one by one."""
+    """Frames are counted, one after the other; the thought has the most so far, one by one."""
     total: Counter[str] = Counter()
     sought = counted(told(seen.options, counts(total, seen.options, pattern)), total)
-    for step in scans(seen, sought, max(apart(seen), APART * math.ceil(seen.seconds / COUNTABLE))):
+    for step in scans(seen, sought):
         note = yield step
         total.update({name: int(count) - total[name] for name, count in re.findall(r"(\w+) (\d+)", note)})
     count = {option: total[option] for option in seen.options}
@@ -190,18 +186,22 @@ def _count(first: str, last: str, number: int, act: str, seen: Explored) -> Plan
 
     happens = spans_so_far(act, where(rf"person {act}", act, SHORTEST), events, SHORTEST)  # one may lie in two looks
 
+    def window(met: dict[str, float]) -> Window:
+        return max(0.0, met[first] - apart(seen)), met[last]
+
     def looks(met: dict[str, float]) -> list[Step]:
         if first not in met or last not in met or met[first] >= met[last]:  # in a long film the oldest notes have gone
             return []
         sought = Sought((act,), scene_and(doings), between(first, last, met, number, happens), Running())
-        return closer(seen, (met[first] - apart(seen) + 1, met[last]), sought, SHORTEST, until=None)
+        return closer(seen, window(met), sought, SHORTEST, until=None)
 
     far = carried(scenes((first, last), firsts((first, last), number)), met)
 
     def meets(told: str) -> str:
         note = far.read(told)
-        then = looks(firsts_in(found_in(note)))
-        return NEXT.join((note, way(then))) if then else note
+        so_far = firsts_in(found_in(note))
+        then = looks(so_far)
+        return NEXT.join((note, way(then, window(so_far)))) if then else note
 
     left = seen.steps - 1
     for step in scans(seen, replace(far, read=meets)):

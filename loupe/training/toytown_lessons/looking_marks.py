@@ -20,12 +20,28 @@ class Marks:
         """What stands behind a phrase at the note's beginning."""
         return ""
 
-    def line(self) -> None:
-        """The next frame or line is told."""
+    def line(self, line: Line, told: str) -> str:
+        """The next frame or line, as it is told."""
+        return told
 
     def met(self, phrase: str, line: Line) -> str:
         """What stands behind a phrase that a frame or a line tells."""
         return ""
+
+
+@dataclass
+class Staying(Marks):
+    """From its second frame on the first word, the place, by since when: `10 park, 20 park from 10.0-20.0 CAFE yes`."""
+
+    place: str = ""
+    since: float = 0.0
+
+    def line(self, line: Line, told: str) -> str:
+        place, _, rest = told.partition(" ")
+        if place != self.place:
+            self.place, self.since = place, line.start
+            return told
+        return f"{place} from {stretch(self.since, line.start)} {rest}".strip()
 
 
 @dataclass
@@ -62,8 +78,9 @@ class Running(Marks):
     """When the newest run of each began, and the number of the frame that it came to."""
     word = "from"
 
-    def line(self) -> None:
+    def line(self, line: Line, told: str) -> str:
         self.told += 1
+        return told
 
     def met(self, phrase: str, line: Line) -> str:
         start, last = self.runs.get(phrase, (line.start, 0))

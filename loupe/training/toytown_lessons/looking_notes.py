@@ -57,9 +57,9 @@ class Sought:
         return f"for {sought}: {each or '-'}{SEEN}{short(self.read(told))}"
 
     def _marked(self, line: Line, marks: Marks) -> str:
-        marks.line()
+        told = marks.line(line, self.tell(line) or "-")
         sought = rf"\b(?:{'|'.join(map(re.escape, self.phrases))})\b"
-        return re.sub(sought, lambda match: _mark(match[0], marks, marks.met(match[0], line)), self.tell(line) or "-")
+        return re.sub(sought, lambda match: _mark(match[0], marks, marks.met(match[0], line)), told)
 
     def at(self, place: str) -> "Sought":
         """The same, of which the frames of a place alone count."""

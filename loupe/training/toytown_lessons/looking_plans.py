@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from loupe.training.toytown_lessons.looking_findings import sign_and_place
+from loupe.training.toytown_lessons.looking_marks import Staying
 from loupe.training.toytown_lessons.looking_notes import NEXT, Read, Sought, scenes
 from loupe.training.toytown_lessons.looking_prompts import Explored
 from loupe.training.toytown_lessons.oracle_steps import Part, Step, has_times, is_none, spans_in
@@ -67,9 +68,11 @@ def closer(
 ) -> list[Step]:
     """Looks that go through a window, a frame a second or so.
 
-    What each notes ends with which is next: `look 131.0 to 141.0`, until a note is enough, if any is.
+    What each notes ends with what is left: `look 130.0 to 150.0`, until a note is enough, if any is. Who learns it has
+    to copy these times and not to reckon them: the window begins and ends at times that a scan has shown, and each look
+    begins where the one before ended.
     """
-    start, end = max(0.0, float(int(window[0]))), min(window[1], seen.seconds)
+    start, end = window
     starts: list[tuple[float, int]] = []
     while start < end:
         frames = max(2, min(FRAMES, int((seen.seconds - start) / step) + 1))
@@ -78,7 +81,7 @@ def closer(
     looks: list[Step] = []
     for start, frames in starts if last_first else reversed(starts):
         end = min(start + (frames - 1) * step, seen.seconds)
-        read = leading(sought.read, way(looks), until)
+        read = leading(sought.read, way(looks, window, last_first=last_first), until)
         looks.insert(0, look(start, end, frames, replace(sought, read=read)))
     return looks
 
@@ -93,9 +96,17 @@ def leading(read: Read, on: str, until: Callable[[str], bool] | None) -> Read:
     return lead
 
 
-def way(looks: Sequence[Step]) -> str:
-    """Where the next look begins, and where the last one does."""
-    return f"look {looks[0].arguments['start']:.1f} to {looks[-1].arguments['start']:.1f}" if looks else ""
+def around(seen: Explored, start: float, end: float, step: float) -> Window:
+    """The times of a scan before the first frame of something and after its last one."""
+    return max(0.0, start - step), min(end + step, seen.seconds)
+
+
+def way(looks: Sequence[Step], window: Window, *, last_first: bool = False) -> str:
+    """What is left of a window: from where the next look begins to its end; or from its end back to its beginning."""
+    if not looks:
+        return ""
+    begins = looks[0].arguments["start"]
+    return f"look {begins:.1f} back to {window[0]:.1f}" if last_first else f"look {begins:.1f} to {window[1]:.1f}"
 
 
 def hearings(seen: Explored, sought: Sought) -> Iterator[Step]:
@@ -127,22 +138,20 @@ def closer_in_scene(
     No looks where no scene has the sign.
     """
 
+    def window(note: str) -> Window:
+        (start, end), step = spans_in(note)[-1], apart(seen)
+        first, last = ((edge / step) % (FRAMES - 1) == 0 for edge in (start, end))  # it may lie in two scans
+        return around(seen, start - 2 * step * first, end + 2 * step * last, step)
+
     def looks(note: str) -> list[Step]:
         _, _, place, _ = note.split()
-        start, end = spans_in(note)[-1]
-        step = apart(seen)
-        at_edges = [(edge / step) % (FRAMES - 1) == 0 for edge in (start, end)]
-        before, after = (3 * step if at_edge else step - 1 for at_edge in at_edges)  # it may lie in two windows
-        window = max(0.0, start - before), min(end + after, seen.seconds)
-        return closer(seen, window, sought.at(place), last_first=last_first)
+        return closer(seen, window(note), sought.at(place), last_first=last_first)
 
     def read(told: str) -> str:
         note = sign_and_place(sign)(told)
-        if is_none(note):
-            return note
-        return NEXT.join((note, way(looks(note))))
+        return note if is_none(note) else NEXT.join((note, way(looks(note), window(note), last_first=last_first)))
 
-    note = yield from until_found(scans(seen, scenes((sign,), read)))
+    note = yield from until_found(scans(seen, replace(scenes((sign,), read), marks=Staying())))
     return [] if is_none(note) else looks(note)
 
 

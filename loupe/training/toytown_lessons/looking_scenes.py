@@ -9,10 +9,11 @@ from loupe.training.toytown_lessons.looking_findings import (
     taker,
 )
 from loupe.training.toytown_lessons.looking_marks import Running
-from loupe.training.toytown_lessons.looking_notes import Sought, doing, doings_of, looks_of, runs, scene_and
+from loupe.training.toytown_lessons.looking_notes import Sought, doing, doings_of, looks_of, people, runs, scene_and
 from loupe.training.toytown_lessons.looking_plans import (
     FRAMES,
     apart,
+    around,
     closer,
     closer_in_scene,
     in_scene,
@@ -57,9 +58,13 @@ def shape(names: Names, seen: Explored) -> Plan:
 
 
 def _person(colour: str, seen: Explored) -> Part:
-    """Notes what somebody looks like: `red round with top hat 30.0`."""
+    """Notes what somebody looks like: `red round with top hat 30.0`. A picture by itself tells it best."""
+    note = yield from until_found(scans(seen, people((colour,), matched(rf"\b{colour}(?= \w+ person with)", colour))))
+    if is_none(note):
+        return note
+    ((at, _),) = spans_in(note)
     read = matched(rf"\b{colour} \w+ person with [^;,]+", colour)
-    return (yield from until_found(scans(seen, Sought((colour,), looks_of(colour), read))))
+    return (yield look(at, at, 1, Sought((colour,), looks_of(colour), read)))
 
 
 def holds(names: Names, seen: Explored) -> Plan:
@@ -106,8 +111,7 @@ def word(names: Names, seen: Explored) -> Plan:
         for start, end in [] if is_none(note) else spans_in(note):
             tell = scene_and(doings_of(names["colour"]))
             sought = Sought((does,), tell, sign_while(place, act)).at(place)
-            window = start - apart(seen) + 1, end + apart(seen) - 1
-            found = yield from until_found(iter(closer(seen, window, sought)))
+            found = yield from until_found(iter(closer(seen, around(seen, start, end, apart(seen)), sought)))
             if not is_none(found):
                 yield from give(found, found.split()[0])
                 return
