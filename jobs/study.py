@@ -127,16 +127,14 @@ def run(arguments: Arguments, start: Start = begin) -> int:
     places = Places.of(Path(configs.resolve(configs.absolute(arguments.output))), config, arguments.seed)
     points = points_of(size)
     by_setting = {setting: config_of(arguments, places, setting) for setting in asked_of(points)}
-    for each in by_setting.values():
-        preparing.reached(each)
+    idle = idle_of(points, by_setting) | beyond_the_models(by_setting)
     if arguments.plan:
-        print_plan(places, size, points, by_setting)
+        print_plan(places, size, points, by_setting, idle)
         return 0
     with Lease.acquire(str(places.root)):
         make_films(arguments, places, size, start)
         make_indexes(arguments, places, size, start)
         questions = work.questions_of(places, size)
-        idle = idle_of(points, by_setting)
         tasks = [task for task in work.tasks_of(points, questions, by_setting) if task.setting.name not in idle]
         refused = answer_all(arguments, places, tasks, start)
         for name, why in refused.items():
@@ -173,6 +171,20 @@ def idle_of(points: Sequence[Point], configs: Mapping[Setting, Config]) -> dict[
 
     ablated = [point.setting for point in points if point.curve == "ablation"]
     return {each.name: "the config has none of it to begin with" for each in ablated if takes_nothing(each)}
+
+
+def beyond_the_models(configs: Mapping[Setting, Config]) -> dict[str, str]:
+    """Settings that show a model more pictures than it takes, by name, each with a sentence.
+
+    Raises ConfigError for what no setting could be answered with.
+    """
+    told: dict[str, str] = {}
+    for setting, config in configs.items():
+        try:
+            preparing.reached(config)
+        except preparing.TooManyPictures as error:
+            told[setting.name] = str(error)
+    return told
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -251,7 +263,13 @@ def failed(name: str, words: str, log: Path) -> str:
 # --- what is told -----------------------------------------------------------------------------------------------------
 
 
-def print_plan(places: Places, size: Size, points: Sequence[Point], by_setting: Mapping[Setting, Config]) -> None:
+def print_plan(
+    places: Places,
+    size: Size,
+    points: Sequence[Point],
+    by_setting: Mapping[Setting, Config],
+    idle: Mapping[str, str],
+) -> None:
     """What is left, and about what it takes. Calls no model, writes nothing."""
     cores, seconds = os.cpu_count() or 1, 0.0
     for minutes in size.lengths:
@@ -260,7 +278,6 @@ def print_plan(places: Places, size: Size, points: Sequence[Point], by_setting: 
         index = work.INDEX_SECONDS * minutes * size.films if unmade or work.index_missing(places, size, minutes) else 0
         seconds += film / cores + index
         say(f"{size.films} films of {minutes:g} minutes: {film:.0f} s of a core to make, {index:.0f} s to index")
-    idle = idle_of(points, by_setting)
     costs = [one for one in work.costs_of(places, size, points, by_setting) if one.setting.name not in idle]
     for one in costs:
         left = f"{one.left} of {one.asked} questions left"

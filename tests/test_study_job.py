@@ -155,6 +155,22 @@ def test_what_takes_nothing_away_is_not_asked_and_says_so(tmp_path: Path) -> Non
     assert "retrieval_critic, no critic: the config has none of it to begin with" in text
 
 
+def test_what_shows_a_model_more_pictures_than_it_takes_is_left_out_and_says_so(tmp_path: Path) -> None:
+    config = configs.load(write_config(tmp_path), ["answer.job.front=http://127.0.0.1:9/v1"])
+    eyes = configs.VllmModel(engine="vllm", source="some/model", images_per_request=16)
+    config = config.model_copy(update={"models": {**config.models, config.roles["vlm"]: eyes}})
+    answer = config.answer.model_copy(update={"policy": "passive"})
+    few, many = (
+        config.model_copy(update={"answer": answer.model_copy(update={"passive_frames": frames})})
+        for frames in (16, 64)
+    )
+    told = job.beyond_the_models({Setting(5, "passive", ("few",)): few, Setting(5, "passive", ("many",)): many})
+    assert list(told) == ["5m,passive,many"]
+    assert (
+        "takes 16 pictures a request (images_per_request), and policy passive may show it 64" in told["5m,passive,many"]
+    )
+
+
 def test_questions_whose_model_could_not_be_reached_are_asked_again(tmp_path: Path) -> None:
     """The model goes away for one job; what that left is no answer, and no fault of the model's."""
     with FaultyEndpoint(kinds=("error",)) as endpoint:

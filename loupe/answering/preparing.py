@@ -80,6 +80,10 @@ def reached(config: Config) -> Config:
     return through
 
 
+class TooManyPictures(ConfigError):
+    """A model takes fewer pictures at once than it would be shown."""
+
+
 def refuse_what_cannot_be_perceived(config: Config) -> None:
     """Raises ConfigError for a model that is to hear and does not, and for one that takes fewer pictures at once."""
     policy, settings = find_policy(config.answer.policy), config.answer
@@ -92,7 +96,7 @@ def refuse_what_cannot_be_perceived(config: Config) -> None:
     for role, count in pictures(policy, settings).items():
         model = config.chat_model(role)
         if isinstance(model, VllmModel) and model.images_per_request < count:
-            raise ConfigError(
+            raise TooManyPictures(
                 f"the {role}'s model {config.roles[role]!r} takes {model.images_per_request} pictures a request "
                 f"(images_per_request), and policy {policy.name} may show it {count}: raise it, or lower "
                 "answer.looking.frames, answer.frames or answer.passive_frames"
