@@ -155,8 +155,8 @@ async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Fr
     counter = elsewhere(others, own, count)
     wanted = {*own[: settings.frames - len(counter)], *counter}
     stored = await scene.frames(film, sorted(wanted.intersection(film.times_ms)))
-    others_looked = wanted.difference(film.times_ms)
-    looked = await scene.look(film, sorted(others_looked)) if others_looked else []
+    unstored = sorted(wanted.difference(film.times_ms))
+    looked = await scene.look(film, unstored) if unstored else []
     return sorted((*stored, *looked), key=lambda frame: frame.media.ts_ms)
 
 

@@ -54,7 +54,7 @@ def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
     judged = Usage(prompt_tokens=settings.shown.prompt_tokens, completion_tokens=settings.verdict_tokens)
     most: Mapping[Role, Usage] = {
         "reasoner": _times(turn, turns),
-        "vlm": (_times(turn, turns) + _times(percept, percepts) if policy.role == "vlm" and policy.acts else Usage())
+        "vlm": (_times(turn, turns) + _times(percept, percepts) if policy.perceives else Usage())
         + _times(look, looks if policy.acts else turns),
         "critic": _times(judged, 2 * reviews),
         "critic_vlm": _times(look, reviews),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from loupe.agent.loop import failed
+from loupe.agent.loop import failed, named
 from loupe.agent.policies import find_policy
 from loupe.agent.policy import Policy, needed_roles, pictures
 from loupe.agent.scene import Desk
@@ -144,7 +144,7 @@ def failure(desk: Desk, policy: Policy, question: Question, error: Exception) ->
         "question": _writable(question.question),
         "options": tuple(map(_writable, question.options)),
     }
-    reason = _writable(f"{type(error).__name__}: {error}")
+    reason = _writable(named(error))
     trace = failed(desk, policy, question.model_copy(update=told), reason)
     return trace.model_copy(update={"asked": question.asked_hash()})
 
