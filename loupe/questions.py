@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from loupe import parquet
 from loupe.storage import read_bytes
+from loupe.wrong_values import wrong_values
 from schemas.questions import Question
 
 LISTS = ("options", "relevant_times")
@@ -40,11 +41,7 @@ def _question(location: str, number: int, row: dict[str, Any]) -> Question:
     try:
         return Question.model_validate({name: value for name, value in row.items() if value is not None})
     except ValidationError as error:
-        reason = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, reason["loc"]))
-        raise QuestionsError(
-            f"{location}, row {number}: {place + ': ' if place else ''}{reason['msg'].removeprefix('Value error, ')}"
-        ) from error
+        raise QuestionsError(f"{location}, row {number}: {wrong_values(error)[0]}") from error
 
 
 def _parquet(data: bytes) -> list[dict[str, Any]]:

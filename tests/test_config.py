@@ -38,6 +38,15 @@ def test_a_new_section_is_made_and_a_value_is_none(tmp_path: Path) -> None:
         load(file, ["models.one.engine.source=x"])
 
 
+def test_every_wrong_value_is_named_by_its_place_alone() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load("infra/configs/demo.yaml", ["answer.critic.thresold=1", "answer.critic.threshold=70"])
+    assert str(refused.value).split("; ") == [
+        "demo.yaml: answer.critic.threshold: Input should be less than or equal to 1",
+        "answer.critic.thresold: Extra inputs are not permitted",
+    ]
+
+
 def test_a_set_of_prompts_that_is_not_whole_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'tinny' lacks active_perception, ask, ask_context and \d+ more; there are"):
         load("infra/configs/demo.yaml", ["prompts=tinny"])

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from loupe.config.section import ConfigError
 from loupe.config.whole import Config
+from loupe.wrong_values import wrong_values
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 """The folder that holds `loupe/`, `jobs/` and `infra/`: relative paths of a config start here."""
@@ -25,8 +26,10 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         for override in overrides:
             _override(tree, override)
         return Config.model_validate(tree)
-    except (yaml.YAMLError, ValidationError) as error:
+    except yaml.YAMLError as error:
         raise ConfigError(f"{file.name}: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{file.name}: {'; '.join(wrong_values(error))}") from error
 
 
 def _override(tree: dict[str, Any], override: str) -> None:

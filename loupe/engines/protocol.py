@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
+from loupe.wrong_values import wrong_values
 from schemas.messages import Message, Usage
 
 
@@ -70,11 +71,7 @@ class ParseError(Exception):
     @classmethod
     def of(cls, what: str, reply: Reply, error: ValidationError) -> "ParseError":
         """The error of a reply that should have been `what`, with the first of the reasons why it is not."""
-        reason = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in reason["loc"])
-        return cls(
-            f"not {what} (finish reason {reply.finish_reason}): {place + ': ' if place else ''}{reason['msg']}", reply
-        )
+        return cls(f"not {what} (finish reason {reply.finish_reason}): {wrong_values(error)[0]}", reply)
 
 
 class Engine(Protocol):

@@ -55,9 +55,9 @@ MIXES = {
         fresh=2,
         shares={"compare": 0.05, "ask 1": 0.01, "ask 2-4": 0.01, "ask 5-16": 0.02, "chunk": 0.05, "film": 0.02},
         lessons={
-            "reasoner": 0.1,
+            "reasoner": 0.13,
             "investigator": 0.09,
-            "looker": 0.52,
+            "looker": 0.49,
             "passive": 0.06,
             "critic": 0.03,
             "vlm": 0.04,
