@@ -27,7 +27,16 @@ from loupe.training.toytown_lessons.looking_findings import (
 )
 from loupe.training.toytown_lessons.looking_kinds import PLANS
 from loupe.training.toytown_lessons.looking_marks import Lasting, Staying
-from loupe.training.toytown_lessons.looking_notes import brands, doing, found_in, lines_with, runs, said_of, scenes
+from loupe.training.toytown_lessons.looking_notes import (
+    brands,
+    doing,
+    found_in,
+    lines_with,
+    runs,
+    said_of,
+    scenes,
+    told_anew,
+)
 from loupe.training.toytown_lessons.looking_plans import FRAMES, around, closer, scans
 from loupe.training.toytown_lessons.looking_prompts import Explored, percept_of
 from loupe.training.toytown_lessons.oracle_prompts import OFF
@@ -174,6 +183,16 @@ def test_of_each_line_that_was_heard_it_is_told_whether_it_was_looked_for() -> N
     assert sought.note("") == "for kite yes: - | "
     of_six = lines_with(["six"], said_of("costs", last_first=True), sought.read)
     assert of_six.note(told) == "for six yes: 91 -, 95 six yes kite | kite costs six"
+
+
+def test_what_a_frame_shows_that_the_one_before_did_not_counts_more() -> None:
+    said = '{"observation":"for red yes: 0 -, 1 -, 2 red yes jumps, 3 red yes jumps | red 2.0","thought":"Answer."}'
+    assert sorted(said[start:end] for start, end in told_anew(said)) == [
+        "-",
+        'red 2.0","thought":"Answer."}',
+        "red yes jumps",
+    ]
+    assert told_anew('{"observation":"Not that.","thought":"Look."}') == ()
 
 
 def test_what_is_counted_is_counted_on() -> None:

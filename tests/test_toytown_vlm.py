@@ -125,12 +125,16 @@ def test_training_asks_what_use_asks(tokenizer: Any, model: Any, tmp_path: Path)
     assert encoded["input_ids"].tolist() == ids
 
 
-def test_the_end_of_a_target_counts_more(tokenizer: Any) -> None:
-    task = replace(tasks.caption_task(KITCHEN, 0), target="a kitchen, and a bell in it", stressed=len("a bell in it"))
+def test_what_is_stressed_in_a_target_counts_more(tokenizer: Any) -> None:
+    task = replace(
+        tasks.caption_task(KITCHEN, 0),
+        target="a kitchen, and a bell in it",
+        stressed=((2, 9), (15, len("a kitchen, and a bell in it"))),
+    )
     encoder = TaskEncoder(tokenizer)
     ids, weights = encoder.ids(task)
     stressed = [one for one, weight in zip(ids, weights, strict=True) if weight == STRESS]
-    assert tokenizer.decode(stressed).strip() == "a bell in it"
+    assert tokenizer.decode(stressed).split() == ["kitchen", "a", "bell", "in", "it"]
     assert weights[-1] == 1  # the end of the message
     batch = encoder.batch([task])
     assert (batch["labels"] != sft.IGNORED).equal(batch["weights"] > 0)

@@ -26,7 +26,7 @@ from loupe.training.toytown_tasks import (
 from schemas.messages import Message, Text
 
 STRESS = 3.0
-"""What is noted of frames after each of them was told, and what is done next, count so many times as much."""
+"""What a frame shows that the one before did not, what all come to, and what is done next, count so many times."""
 ROWS, COLUMNS = 6, 8
 """Tokens of a picture, as the decoder sees them."""
 QUESTIONS = 6
@@ -70,12 +70,14 @@ class TaskEncoder:
         ids: list[int] = []
         weights: list[float] = []
         read = self.tokenizer([text for text, _ in parts], add_special_tokens=False, return_offsets_mapping=True)
-        for number, (some, places, (text, lesson)) in enumerate(
+        for number, (some, places, (_, lesson)) in enumerate(
             zip(read.input_ids, read.offset_mapping, parts, strict=True)
         ):
             ids += some
-            stress = len(text) - (task.stressed if number == 1 else 0)
-            weights += [lesson * (STRESS if end > stress else 1.0) for _, end in places]
+            stressed = task.stressed if number == 1 else ()
+            weights += [
+                lesson * (STRESS if any(start < end <= stop for start, stop in stressed) else 1.0) for _, end in places
+            ]
             if number % 2:
                 ids.append(self.end)
                 weights.append(float(lesson))

@@ -38,8 +38,8 @@ class Task:
     """More turns: what is asked about the same pictures, and what to say to it."""
     foretell: bool = False
     """Whether the request is a lesson too: captions and summaries name the same things again and again."""
-    stressed: int = 0
-    """Letters at the target's end that count STRESS times as much as the others: few, and what matters."""
+    stressed: tuple[tuple[int, int], ...] = ()
+    """First and last letter + 1 of parts of the target that count STRESS times as much as the others."""
 
 
 CAPTION = caption_request(NO_PICTURE, load("tiny", "caption")).messages

@@ -79,6 +79,25 @@ def with_all(now: str, so_far: str) -> str:
     return f"{now or NOTHING}{ALL}{so_far or NOTHING}"
 
 
+def told_anew(said: str) -> tuple[tuple[int, int], ...]:
+    """Where in a turn something stands that cannot be had by saying again what was said of the frame before.
+
+    First and last letter + 1 of what is told of each frame or line that differs from the one before, and of all behind.
+    A frame is mostly like the one before: who learns all alike learns to copy, and passes over who comes in.
+    """
+    listed, bar, behind = said.partition(SEEN)
+    if not bar:
+        return ()
+    anew = [(len(said) - len(behind), len(said))]
+    before, at = "", listed.find(": ") + len(": ")
+    for entry in listed[at:].split(", "):
+        told, end = entry.partition(" ")[2], at + len(entry)
+        if told != before:
+            anew.append((end - len(told), end))
+        before, at = told, end + len(", ")
+    return tuple(anew)
+
+
 def found_in(note: str) -> str:
     """What was found so far, without what is next."""
     told = note.rpartition(SEEN)[2]

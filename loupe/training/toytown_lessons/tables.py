@@ -18,7 +18,7 @@ from loupe.benchmarks.toytown.writing import write_film
 from loupe.media import encode_jpeg
 from loupe.training.sft import Example
 from loupe.training.toytown_decoder import TaskEncoder
-from loupe.training.toytown_lessons.looking_notes import SEEN
+from loupe.training.toytown_lessons.looking_notes import told_anew
 from loupe.training.toytown_tasks import FRAME, Task
 from schemas.messages import Image, Message
 
@@ -67,8 +67,8 @@ class Lesson:
 
     def task(self, place_of: Callable[[FrameRef], int]) -> Task:
         """For loupe.training.toytown_decoder; `place_of` says where the trainer has the picture of a frame."""
-        stressed = len(self.target.partition(SEEN)[2])  # behind the list of what each frame shows
-        return Task(self.messages, self.target, tuple(map(place_of, self.frames)), stressed=stressed)
+        stills = tuple(map(place_of, self.frames))
+        return Task(self.messages, self.target, stills, stressed=told_anew(self.target))
 
     def example(self) -> Example:
         """For loupe.training.sft, with its pictures drawn."""
