@@ -39,10 +39,11 @@ from loupe.library.tables import BeforeCommit, nothing
 from loupe.questions import QuestionsError, read_questions
 from loupe.results import ResultsError
 from loupe.ticker import Ticker
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from schemas.questions import Question
 from schemas.traces import Trace
 
-from jobs.on_ray import async_pool, connect_ray, say
+from jobs.on_ray import async_pool, connect_ray, lasting, say
 
 Row = dict[str, Any]
 Spent = tuple[int, float]
@@ -106,7 +107,10 @@ def main() -> None:
 
 
 def with_arguments(config: Config, arguments: Arguments) -> Config:
-    """The config with what the command line says in the place of its own, and absolute locations."""
+    """The config with what the command line says in the place of its own, and absolute locations.
+
+    Raises ConfigError as `lasting` does.
+    """
     given = {name: getattr(arguments, name) for name in ("questions", "output", "database", "library")}
     own = {"questions": config.answer.job.questions, "output": config.answer.job.output}
     own |= {"database": config.index.database, "library": config.index.library}
@@ -114,7 +118,7 @@ def with_arguments(config: Config, arguments: Arguments) -> Config:
     job = config.answer.job.model_copy(
         update={
             "questions": at["questions"],
-            "output": at["output"],
+            "output": lasting(at["output"]),
             "front": arguments.front or config.answer.job.front,
         }
     )
@@ -205,13 +209,20 @@ def pipeline(groups: Sequence[Group], config: Config, this: Run, spent: Spent) -
     connect_ray()
     ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
     job = config.answer.job
-    purse = ray.remote(num_cpus=0)(Purse).remote(*spent)
+    purse = open_purse(spent)
     at_once = -(-job.questions_in_flight // max(len(group.questions) for group in groups))
     data = ray.data.from_items([{"group": group} for group in groups], override_num_blocks=len(groups))
     actors = async_pool(job, at_once, config, this, uuid.uuid4().hex, purse)
     answered = data.map(AnswerQuestions, **actors)  # 1 group -> its rows
     for batch in answered.iter_batches(batch_size=None):
         yield from batch["answered"]
+
+
+def open_purse(spent: Spent) -> Any:
+    """The job's purse, an actor beside the driver: it is not lost with another node. One begun anew is told again."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Purse)
+    return actor.remote(*spent)
 
 
 class AnswerQuestions:

@@ -37,7 +37,7 @@ from loupe.library import Library, LibraryError, write_frame_fragments
 from loupe.library.tables import BeforeCommit, nothing
 
 from jobs.late_pool import LatePool
-from jobs.on_ray import async_pool, connect_ray, pool, say, tasks
+from jobs.on_ray import async_pool, connect_ray, lasting, pool, say, tasks
 
 Row = dict[str, Any]
 ChunksOf = Callable[[Sequence[Film], Settings], Iterable[Stored]]
@@ -79,10 +79,10 @@ def complain(error: Exception) -> None:
 
 
 def with_places(config: Config, library: str | None, database: str | None) -> Config:
-    """The config with absolute locations, given ones before its own."""
+    """The config with absolute locations, given ones before its own. Raises ConfigError as `lasting` does."""
     places = {
         "library": configs.absolute(library) if library else configs.resolve(config.index.library),
-        "database": configs.absolute(database) if database else configs.resolve(config.index.database),
+        "database": lasting(configs.absolute(database) if database else configs.resolve(config.index.database)),
     }
     toytown = None if library else config.index.toytown  # nobody draws films into a folder that was named
     return config.model_copy(update={"index": config.index.model_copy(update={**places, "toytown": toytown})})

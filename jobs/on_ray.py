@@ -4,15 +4,18 @@ import logging
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import ray
 import ray.data
-from loupe.config import Actors, share_of_gpus
+from loupe.config import Actors, ConfigError, share_of_gpus
 from ray._private import ray_constants
 
 DEATHS = 3
 """Of an actor, before the job ends."""
+COPIES = "working_dir_files"
+"""Ray's folder of copies: it runs what `ray job submit --working-dir` sent in one, and deletes it some time after."""
 
 
 def connect_ray() -> None:
@@ -40,6 +43,16 @@ def quieten_plans() -> None:
         if handler.name == "console":
             handler.setLevel(logging.WARNING)
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+
+
+def lasting(place: str) -> str:
+    """An absolute place that a job writes to, as it is. Raises ConfigError where nobody would find it after the job."""
+    if COPIES in Path(place).parts:
+        raise ConfigError(
+            f"{Path(place).name} would be lost: a submitted job runs in Ray's own copy of the folder. "
+            "Name an absolute path, or s3://bucket/prefix"
+        )
+    return place
 
 
 def pool(stage: Actors, *arguments: Any) -> dict[str, Any]:

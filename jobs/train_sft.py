@@ -7,6 +7,7 @@ A run that was killed goes on from OUTPUT/checkpoint.pt when it is started again
 """
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import Annotated
 import pyarrow.parquet as pq
 import torch
 import tyro
-from loupe.config import absolute, resolve_source
+from loupe.config import ConfigError, absolute, resolve_source
 from loupe.training import ranks, sft
 from pydantic import TypeAdapter
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from schemas.messages import Message
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+from jobs.on_ray import lasting
 
 MESSAGES = TypeAdapter(tuple[Message, ...])
 
@@ -51,8 +54,12 @@ class Arguments:
 
 
 def main() -> None:
-    """The command."""
-    arguments = with_places(tyro.cli(Arguments))
+    """The command. Exit code 2: nothing was begun, and told why."""
+    try:
+        arguments = with_places(tyro.cli(Arguments))
+    except ConfigError as error:
+        print(f"train_sft: {error}", file=sys.stderr)
+        sys.exit(2)
     TorchTrainer(
         train_on_worker,
         train_loop_config={"arguments": arguments},
@@ -63,9 +70,13 @@ def main() -> None:
 
 
 def with_places(arguments: Arguments) -> Arguments:
-    """The arguments with absolute paths: Ray Train gives every worker a folder of its own."""
+    """The arguments with absolute paths: Ray Train gives every worker a folder of its own.
+
+    Raises ConfigError as `lasting` does.
+    """
     model = absolute(arguments.model) if Path(arguments.model).is_dir() else arguments.model
-    return replace(arguments, examples=absolute(arguments.examples), model=model, output=absolute(arguments.output))
+    output = lasting(absolute(arguments.output))
+    return replace(arguments, examples=absolute(arguments.examples), model=model, output=output)
 
 
 def train_on_worker(settings: dict[str, Arguments]) -> None:

@@ -15,3 +15,11 @@ def as_data(text: str) -> str:
 def cut(text: str, letters: int) -> str:
     """The text, at most so many letters of it."""
     return text if len(text) <= letters else text[: max(0, letters - 1)].rstrip() + "…"
+
+
+def cut_inside(text: str, letters: int) -> str:
+    """The text, at most so many letters of it: as much of its beginning as of its end."""
+    if len(text) <= letters:
+        return text
+    half = (letters - 3) // 2
+    return f"{text[:half].rstrip()} … {text[-half:].lstrip()}"

@@ -74,6 +74,45 @@ async def test_of_too_many_films_the_best_are_taken(library: Library) -> None:
     assert (trace.routed, trace.videos) == (True, ("b.mp4",))
 
 
+def small_and_half(folder: Path, count: int = 4, **columns: object) -> Library:
+    """The small film, of whose chunks the index job committed the first three."""
+    library = small_library(folder)
+    library.put_videos([{**library.videos()["a.mp4"], "status": "indexing", "chunk_count": count, **columns}])
+    return library
+
+
+@pytest.mark.parametrize("policy", ["retrieval_critic", "investigator", "passive"])
+async def test_nobody_answers_from_the_first_half_of_an_index(policy: str, tmp_path: Path) -> None:
+    library = small_and_half(tmp_path)
+    cast = Cast(library)
+    trace = await cast.play(question(), policy)
+    assert (trace.status, trace.turns) == ("failed", ())
+    assert "the index holds 3 of the 4 chunks of 'a.mp4' so far" in (trace.error or "")
+    assert not any(engine.requests for engine in cast.engines.values())
+    library.put_videos([{**library.videos()["a.mp4"], "status": "complete"}])
+    again = Cast(library, reasoner=[cues(), answer("A")])
+    assert (await again.play(question())).status == "answered"
+
+
+async def test_a_film_whose_other_chunks_failed_is_answered_from_those_that_there_are(tmp_path: Path) -> None:
+    library = small_and_half(tmp_path)
+    library.put_failures([{"video_id": "a.mp4", "chunk_index": 3, "stage": "describe", "class": "EngineError"}])
+    trace = await Cast(library, reasoner=[cues(), answer("A")]).play(question())
+    assert trace.status == "answered"
+
+
+async def test_a_film_that_is_being_replaced_is_two_films_and_refused(tmp_path: Path) -> None:
+    trace = await Cast(small_and_half(tmp_path, count=3, status="replacing")).play(question())
+    assert (trace.status, "so far" in (trace.error or "")) == ("failed", True)
+
+
+async def test_a_question_about_the_library_passes_over_a_film_that_is_half_indexed(tmp_path: Path) -> None:
+    library = make_library(tmp_path, Filmed("a.mp4", 0, ("boat", "boat")), Filmed("b.mp4", 0, ("boat", "tree")))
+    library.put_videos([{**library.videos()["a.mp4"], "status": "indexing", "chunk_count": 2}])
+    trace = await Cast(library, reasoner=[cues(), answer("A")], films=1).play(question("the boat", **BOAT))
+    assert (trace.status, trace.videos) == ("answered", ("b.mp4",))
+
+
 async def test_films_are_read_once_and_shared(library: Library) -> None:
     films = Films(library, keep=2)
     first = await films.get("a.mp4")

@@ -381,6 +381,19 @@ async def test_what_goes_from_a_prompt_leaves_a_note(library: Library) -> None:
     assert "- cats at 0 and 3 s" in cast.prompts()[-1]
 
 
+async def test_a_long_note_is_taken_whole_and_keeps_its_end_where_there_is_no_room(library: Library) -> None:
+    tally = "so far: 1 cat"
+    note = f"at first a lamp. {'nothing. ' * 150}{tally}"
+    said = [cues(), ask(times=[0]), search("a cat", observation=note), search("a dog"), ask(times=[1]), answer("A")]
+    shown = {"prompt_tokens": 256, "letters_per_token": 1300 / 256}
+    cast = Cast(library, reasoner=said, vlm=[vlm("a cat")] * 2, shown=shown, prompts="tiny")
+    trace = await cast.play(question())
+    assert (trace.status, trace.turns[2].observation) == ("answered", note)
+    noted = next(line for line in cast.prompts()[-1].splitlines() if line.startswith("- at first a lamp."))
+    assert noted.endswith(tally)
+    assert len(noted) <= len("- ") + 500
+
+
 async def test_the_row_of_an_answer_adds_up(library: Library) -> None:
     _, trace = await rich_trace(library)
     row = answer_row(trace)

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parent.parent
 ANSWERING = "MapWorker(Map(AnswerQuestions))"
 """In the title of a worker process that answers."""
+SUBMIT = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
+SUBMIT += ["python", "jobs/answer_batch.py"]
 QUESTIONS = 60
 
 
@@ -42,8 +44,7 @@ def write_config(folder: Path, database: str, url: str, **answer: Any) -> Path:
 
 def submitted(env: dict[str, str], *arguments: str) -> str:
     """What the job says, as a Ray job that ended well."""
-    command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
-    return done([*command, "python", "jobs/answer_batch.py", *arguments], env)
+    return done([*SUBMIT, *arguments], env)
 
 
 def done(command: list[str], env: dict[str, str]) -> str:
@@ -84,6 +85,16 @@ def test_a_job_that_is_submitted_answers_every_question(database: str, cluster: 
     assert ids(output) == ids(output, "traces") == [f"q{number:03}" for number in range(QUESTIONS)]
     assert {row["answer"] for row in rows(output)} == {"a cat"}
     assert endpoint.at_once > 4
+
+
+def test_a_submitted_job_refuses_to_write_into_the_copy_that_it_runs_in(
+    database: str, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, database, "http://127.0.0.1:9/v1")
+    refused = begun([*SUBMIT, "--config", str(config), "--output", "here"], cluster)
+    said, _ = refused.communicate()
+    assert refused.returncode != 0
+    assert "answer_batch: here would be lost" in said
 
 
 def test_kill_9_of_the_driver_loses_and_repeats_no_answer(

@@ -125,6 +125,15 @@ def test_actors_learn_what_the_others_spent() -> None:
     assert (here.spent.tokens, here.own()) == (116, (11, 0.5))
 
 
+def test_a_purse_that_was_begun_anew_gives_nothing_back() -> None:
+    purse, here = Purse(), Account(Spent(0.0))
+    purse.report("there", 100, 1.0)
+    for each in (purse, Purse()):
+        own = here.own()
+        here.learn(own, each.report(here.who, *own))
+        assert (here.spent.tokens, here.spent.cost) == (100, 1.0)
+
+
 def test_what_is_spent_while_a_report_is_under_way_is_not_lost() -> None:
     purse, here = Purse(), Account(Spent(0.0))
     here.spent.add(10, 0.0)

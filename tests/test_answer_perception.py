@@ -115,6 +115,14 @@ def test_a_model_that_takes_fewer_pictures_is_refused_before_anything_begins(
             assert reached(asked).models
 
 
+def test_where_nothing_is_purged_a_model_has_to_take_the_pictures_of_all_turns(tmp_path: Path) -> None:
+    looking = {"frames": 4, "max_turns": 6, "purge": False}
+    config = job(tmp_path, policy="active_perception", looking=looking, job={"front": "http://127.0.0.1:9/v1"})
+    eyes = VllmModel(engine="vllm", source="some/model", images_per_request=19)
+    with pytest.raises(ConfigError, match="may show it 20"):
+        reached(config.model_copy(update={"models": {**config.models, config.roles["vlm"]: eyes}}))
+
+
 async def test_a_model_that_talks_at_the_front_transcribes_at_its_own_address(tmp_path: Path) -> None:
     with OpenAIServer(lambda body: {"text": "hello"}) as server:
         config = job(tmp_path, policy="active_perception", job={"front": "http://127.0.0.1:9/v1"})

@@ -6,7 +6,7 @@ A film that was never indexed has times alone, and its frames are decoded when s
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -24,6 +24,10 @@ from schemas.outputs import FrameCaption
 
 class UnknownFilm(LookupError):
     """A film that the database does not hold."""
+
+
+class HalfIndexed(LookupError):
+    """A film of which the database holds a part so far."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +144,12 @@ class Film:
 
 
 def load_film(library: Library, video_id: str) -> Film:
-    """Read a film. Raises UnknownFilm."""
+    """Read a film. Raises UnknownFilm; HalfIndexed where the index job still has to try some of its chunks."""
     row = library.videos([video_id]).get(video_id)
     if row is None:
         raise UnknownFilm(f"the database has no film {video_id!r}: index it first")
     markers = {index: marker for (_, index), marker in library.chunk_markers(video_id).items()}
+    _refuse_half(library, row, markers.keys())
     summaries = {chunk["chunk_index"]: chunk["summary"] or "" for chunk in library.chunk_summaries(video_id)}
     captions = tuple(_caption(row) for row in library.captions(video_id) if row["chunk_index"] in markers)
     return Film(
@@ -160,6 +165,19 @@ def load_film(library: Library, video_id: str) -> Film:
             for index, marker in markers.items()
         },
     )
+
+
+def _refuse_half(library: Library, row: Row, held: Set[int]) -> None:
+    """Raises HalfIndexed, unless all chunks are of this film as it is now, and each has a marker or failed."""
+    if row["status"] == "complete":
+        return
+    name, count = row["video_id"], row["chunk_count"] or 0
+    failed = {each["chunk_index"] for each in library.failures(name)}
+    if row["status"] != "indexing" or not set(range(count)) <= held | failed:
+        raise HalfIndexed(
+            f"the index holds {len(held)} of the {count} chunks of {name!r} so far: "
+            "ask again when the index job has ended"
+        )
 
 
 def unindexed_film(root: str, video_id: str, index: Index) -> Film:
@@ -218,7 +236,7 @@ class FilmShelf(Protocol):
     """Where films come from."""
 
     async def get(self, video: str) -> Film:
-        """A film by its video_id or URI. Raises UnknownFilm."""
+        """A film by its video_id or URI. Raises UnknownFilm, HalfIndexed."""
         ...
 
 
@@ -238,7 +256,7 @@ class Films:
         self._held: OrderedDict[str, asyncio.Task[Film]] = OrderedDict()
 
     async def get(self, video: str) -> Film:
-        """A film by its video_id or URI. Raises UnknownFilm. What could not be read is read anew the next time."""
+        """A film by its video_id or URI. Raises as `load_film` does; what raised is read anew the next time."""
         if video in self._held and not _failed(self._held[video]):
             self._held.move_to_end(video)
         else:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from loupe.agent import critic, view
 from loupe.agent.critic import Claim
-from loupe.agent.films import UnknownFilm
+from loupe.agent.films import HalfIndexed, UnknownFilm
 from loupe.agent.policy import Policy, Tools, needed_roles
 from loupe.agent.routing import open_scene
 from loupe.agent.rules import Moment
@@ -87,7 +87,7 @@ async def rollout(desk: Desk, policy: Policy, question: Question) -> Trace:
     try:
         scene = await open_scene(desk, question, policy.limits)
         opening = scene.media.by_reference(await policy.opening(scene))
-    except (UnknownFilm, ToolError) as error:  # no such film, or one that the policy cannot even begin with
+    except (UnknownFilm, HalfIndexed, ToolError) as error:  # no such film, or one that the policy cannot begin with
         return failed(desk, policy, question, str(error), date)
     except StorageError as error:
         return failed(desk, policy, question, named(error), date)

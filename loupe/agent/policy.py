@@ -106,10 +106,12 @@ def needed_roles(policy: Policy, settings: Answer) -> tuple[Role, ...]:
 
 
 def pictures(policy: Policy, settings: Answer) -> dict[Role, int]:
-    """Pictures of one prompt, at most, by the role whose model is shown them; of percepts, as if they are purged."""
+    """Pictures of one prompt, at most, by the role whose model is shown them; where nothing is purged, of all turns."""
     most: dict[Role, int] = {}
+    looking = settings.looking
     if policy.role == "vlm":
-        most["vlm"] = settings.looking.frames if policy.perceives else settings.passive_frames
+        percepts = 1 if looking.purge else looking.max_turns - 1
+        most["vlm"] = looking.frames * percepts if policy.perceives else settings.passive_frames
     if any("vlm" in each.asks for each in policy.tools):
         most["vlm"] = max(most.get("vlm", 0), settings.frames)
     if "critic_vlm" in needed_roles(policy, settings):

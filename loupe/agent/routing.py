@@ -1,8 +1,10 @@
 """Which films a question is about: those that it names, or those that a search leads to."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 
-from loupe.agent.films import UnknownFilm
+from loupe.agent.films import Film, FilmShelf, HalfIndexed, UnknownFilm
 from loupe.agent.scene import Desk, Limits, Scene
 from loupe.library.search import RRF_K, LevelName
 from schemas.questions import Question
@@ -12,14 +14,29 @@ LEVELS: tuple[LevelName, ...] = ("frames", "chunks", "transcripts")
 
 
 async def open_scene(desk: Desk, question: Question, limits: Limits) -> Scene:
-    """The question with its films; where they are too many, or none are named, the best few. Raises UnknownFilm."""
+    """The question with its films; where they are too many, or none are named, the best few that are indexed.
+
+    Raises UnknownFilm, and HalfIndexed for a film that is named.
+    """
     named = await asyncio.gather(*(desk.films.get(video) for video in question.videos))
     if named and len(named) <= desk.answer.films:
         return Scene(desk, question, named, limits)
-    chosen = await route(desk, question, [film.video_id for film in named] or None)
+    found = await route(desk, question, [film.video_id for film in named] or None)
+    chosen = await first_whole(desk.films, found, desk.answer.films)
     if not chosen:
         raise UnknownFilm("no film of the library has anything to do with the question")
-    return Scene(desk, question, await asyncio.gather(*map(desk.films.get, chosen)), limits, routed=True)
+    return Scene(desk, question, chosen, limits, routed=True)
+
+
+async def first_whole(films: FilmShelf, video_ids: Sequence[str], count: int) -> list[Film]:
+    """The first so many films that are not half indexed."""
+    whole: list[Film] = []
+    for video_id in video_ids:
+        with suppress(HalfIndexed):
+            whole.append(await films.get(video_id))
+        if len(whole) == count:
+            break
+    return whole
 
 
 async def route(desk: Desk, question: Question, among: list[str] | None) -> list[str]:
@@ -44,4 +61,4 @@ async def route(desk: Desk, question: Question, among: list[str] | None) -> list
         films = dict.fromkeys(hit.video_id for hit in found.hits if limit is None or hit.end_ms <= limit)
         for rank, film in enumerate(films, start=1):
             scores[film] = scores.get(film, 0.0) + 1 / (RRF_K + rank)
-    return sorted(scores, key=lambda film: (-scores[film], film))[: desk.answer.films]
+    return sorted(scores, key=lambda film: (-scores[film], film))

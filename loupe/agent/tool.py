@@ -20,6 +20,8 @@ from schemas.traces import Evidence, MediaRef, SoundRef
 
 FILM = "film"
 """The parameter that says which film, by its number in the prompt, 1 for the first."""
+SAID_LETTERS = 8000
+"""Of an observation or a thought. No strict mode holds a model to it: it lies above what `turn_tokens` allows."""
 
 
 class ToolError(Exception):
@@ -112,8 +114,8 @@ def turn_model(tools: tuple[Tool, ...], several_films: bool = False) -> type[Bas
     return create_model(
         "Turn",
         __base__=Strict,
-        observation=(Annotated[str, Field(max_length=1000)], ...),
-        thought=(Annotated[str, Field(max_length=2000)], ...),
+        observation=(Annotated[str, Field(max_length=SAID_LETTERS)], ...),
+        thought=(Annotated[str, Field(max_length=SAID_LETTERS)], ...),
         confidence=(Annotated[float, Field(ge=0, le=1)], ...),
         action=(action, ...),
     )

@@ -6,7 +6,8 @@
 - The newest turns stand as they were said, older ones without thought, confidence and empty arguments.
 - What does not parse is shown back up to a length.
 - A prompt has at most so many letters: its longest result loses lines from its end, as long as enough of it is left;
-  then the oldest turns become notes (the model's own `observation`), and at last the oldest notes go.
+  then the oldest turns become notes (the model's own `observation`, of a long one its beginning and its end, where
+  what was found so far stands), and at last the oldest notes go.
 """
 
 import json
@@ -16,10 +17,10 @@ from typing import Literal
 
 from loupe.agent.stamps import moment
 from loupe.config import Looking, Shown
-from loupe.untrusted import as_data, cut
+from loupe.untrusted import as_data, cut, cut_inside
 from schemas.traces import ShownMessage, ShownPart, Trace, TurnRecord, prompt_hash
 
-VIEW_VERSION = "3"
+VIEW_VERSION = "4"
 UNPARSED_LETTERS = 400
 NOTE_LETTERS = 500
 MESSAGE_LETTERS = 10
@@ -88,7 +89,9 @@ def fit(opening: Sequence[ShownMessage], turns: Sequence[TurnRecord], settings: 
     said = [_said_shortly(turn) if turn.parsed and index < old else _said(turn) for index, turn in enumerate(turns)]
     last = max(0, len(turns) - 1)
     for dropped, first in [*((0, first) for first in range(last + 1)), *((gone, last) for gone in range(1, last + 1))]:
-        noted = [cut(as_data(turn.observation), NOTE_LETTERS) for turn in turns[dropped:first] if turn.observation]
+        noted = [
+            cut_inside(as_data(turn.observation), NOTE_LETTERS) for turn in turns[dropped:first] if turn.observation
+        ]
         begun = _with_notes(opening, [f"- {note}" for note in noted])
         told = [*begun, *_chat(said[first:], media[first:], results[first:])]
         if length(told) <= letters:

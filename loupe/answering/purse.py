@@ -38,7 +38,7 @@ class Account:
         return self.spent.tokens - tokens, self.spent.cost - cost
 
     def learn(self, reported: tuple[int, float], total: tuple[int, float]) -> None:
-        """Take in the purse's answer to a report."""
-        others = total[0] - reported[0], total[1] - reported[1]
+        """Take in the purse's answer to a report; one that was begun anew knows too little until all have reported."""
+        others = max(total[0] - reported[0], self._others[0]), max(total[1] - reported[1], self._others[1])
         self.spent.add(others[0] - self._others[0], others[1] - self._others[1])
         self._others = others
