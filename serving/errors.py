@@ -41,6 +41,10 @@ class ApiError(Exception):
         return headers | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
 
+class ReplicaLostError(UnavailableError):
+    """The replica that had a request is gone, and the request may be why: clients should not ask again for long."""
+
+
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 """Beside invalid_request_error and server_error."""
 
@@ -61,6 +65,8 @@ def of_engine(error: EngineError, model: str) -> ApiError:
     match error:
         case RequestError():
             return bad_request(message)
+        case ReplicaLostError():
+            return ApiError(503, f"the model {model!r} is not there: {message}", code="unavailable")
         case UnavailableError():
             return unavailable(f"the model {model!r} is not there: {message}")
     return ApiError(500, f"the model {model!r} failed: {message}", code="model_error")

@@ -9,12 +9,12 @@ import numpy as np
 from loupe.config import ChatModel, EmbedderModel
 from loupe.embedding import Embedder, Vectors, open_embedder
 from loupe.engines.open import open_engine
-from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError, pieces
+from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, pieces
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from serving.errors import ApiError
+from serving.errors import ApiError, ReplicaLostError
 
 FAILURES_IN_A_ROW = 5
 """After which a replica calls itself unhealthy: a GPU that lost its mind fails every request from then on."""
@@ -132,4 +132,4 @@ async def ray_errors(name: str) -> AsyncIterator[None]:
             raise error.cause from None
         raise EngineError(f"{type(error.cause).__name__} in its replica") from error
     except (RayError, RayServeException) as error:
-        raise UnavailableError(f"its replica was lost ({type(error).__name__})") from error
+        raise ReplicaLostError(f"its replica was lost ({type(error).__name__})") from error

@@ -12,15 +12,19 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 from pydantic import BaseModel
+from ray.exceptions import ActorDiedError
 
 from loupe.captioning import caption_request, parse_caption
+from loupe.config import Config
 from loupe.engines.openai import OpenAIEngine
-from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError
-from loupe.engines.scripted import digest
+from loupe.engines.protocol import ChatRequest, EngineError, Reply, RequestError, UnavailableError
+from loupe.engines.scripted import ScriptedEngine, digest
 from loupe.prompts import load
 from schemas.messages import Image, Message
 from schemas.outputs import FrameCaption, Verdict, VideoSummary
+from serving.replicas import ray_errors
 from tests.openai_server import FAULTS, OpenAIServer
+from tests.serving_front import front, voices
 
 KEY = "sk-the-secret-of-the-test"
 
@@ -134,7 +138,7 @@ async def test_each_fault_is_tried_again(fault: str) -> None:
 async def test_a_server_that_never_recovers_ends_in_a_sentence() -> None:
     with OpenAIServer(script=["error"] * 3) as server:
         async with client(server, max_retries=2) as engine:
-            with pytest.raises(EngineError, match="no answer after 3 tries: HTTP 500: out of order"):
+            with pytest.raises(EngineError, match=r"no answer after 3 tries in \d+ s: HTTP 500: out of order"):
                 await engine.chat(ask())
     assert len(server.bodies) == 3
 
@@ -165,6 +169,71 @@ async def test_retry_after_is_waited_for() -> None:
             reply = await engine.chat(ask())
     assert reply.retries == 1
     assert server.times[1] - server.times[0] >= 1
+
+
+STARTING = (503, {"error": {"message": "starting"}}, {"Retry-After": "0"})
+GONE = (503, {"error": {"message": "gone"}}, {})
+
+
+async def test_a_busy_server_is_asked_again_beyond_max_retries() -> None:
+    with OpenAIServer(script=["limit", STARTING, "error"] + ["limit", STARTING] * 3) as server:
+        async with client(server, max_retries=1, first_wait_s=0.002) as engine:
+            reply = await engine.chat(ask())
+    assert (reply.text, reply.retries) == ("yes", 9)
+
+
+async def test_failures_are_counted_between_busy_answers() -> None:
+    with OpenAIServer(script=["limit", GONE, STARTING, GONE]) as server:
+        async with client(server, max_retries=1, first_wait_s=0.002) as engine:
+            with pytest.raises(UnavailableError, match=r"no answer after 4 tries in \d+ s: HTTP 503: gone"):
+                await engine.chat(ask())
+
+
+async def test_patience_with_a_busy_server_ends_in_a_sentence_and_after_few_tries() -> None:
+    """Retry-After: 0 is no reason to ask all the time."""
+    with OpenAIServer(rate=1.0, kinds=("limit",)) as server:
+        async with client(server, max_retries=0, patience_s=0.5) as engine:
+            with pytest.raises(UnavailableError, match=r"no answer after \d+ tries in \d+ s: HTTP 429: slow down"):
+                await engine.chat(ask())
+    assert 1 < len(server.bodies) < 20
+
+
+async def test_who_is_to_wait_longer_than_patience_lasts_does_not_wait() -> None:
+    with OpenAIServer(script=["limit"]) as server:
+        server.retry_after = "3600"
+        async with client(server) as engine:
+            with pytest.raises(UnavailableError, match="no answer after one try: HTTP 429: slow down"):
+                await engine.chat(ask())
+
+
+async def test_an_account_without_credit_ends_at_once() -> None:
+    spent = {"error": {"message": f"{KEY} has no credit", "type": "insufficient_quota", "code": "insufficient_quota"}}
+    with OpenAIServer(script=[(429, spent, {"Retry-After": "0"})]) as server:
+        async with client(server) as engine:
+            with pytest.raises(EngineError, match=r"^HTTP 429: \*\*\* has no credit"):
+                await engine.chat(ask())
+    assert len(server.bodies) == 1
+
+
+async def test_a_request_that_loses_its_replica_is_not_asked_for_long() -> None:
+    async def dying(request: ChatRequest) -> str:
+        async with ray_errors("tiny"):
+            raise ActorDiedError
+
+    with front(voices(ScriptedEngine(dying))) as url:
+        engine = OpenAIEngine(url, "tiny", api_key_env="", max_retries=2, first_wait_s=0.02)
+        with pytest.raises(UnavailableError, match=r"no answer after 3 tries in .* its replica was lost"):
+            await engine.chat(ask())
+        await engine.close()
+
+
+def test_how_long_a_server_is_asked_decides_about_no_answer() -> None:
+    def decides(**settings: Any) -> dict[str, Any]:
+        model = {"engine": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m", **settings}
+        return Config.model_validate({"models": {"m": model}, "roles": {"vlm": "m"}}).of_an_answer()
+
+    assert decides(patience_s=5) == decides()
+    assert decides(model="n") != decides()
 
 
 async def test_no_more_requests_at_once_than_allowed() -> None:

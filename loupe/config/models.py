@@ -96,9 +96,11 @@ class OpenAIModel(Model):
     timeout_s: float = Field(default=120, gt=0)
     """Until a try is given up."""
     max_retries: int = Field(default=6, ge=0)
-    """Tries after the first, where the server was at fault."""
+    """Tries after the first, where the server failed or was not there."""
     first_wait_s: float = Field(default=1.0, gt=0)
-    """Before the first retry, at most; it doubles with each."""
+    """Before the first retry, at most; it doubles with each, up to a minute. A server that asks for more gets it."""
+    patience_s: float = Field(default=600, ge=0, le=86_400)
+    """Seconds that a busy server (429, or an error with Retry-After) is asked again, whatever max_retries says."""
     extra_body: dict[str, Any] = Field(default={})
     """Goes into every request, and wins over what stands there: top_logprobs: 5, where the address tells no 20."""
 

@@ -22,6 +22,10 @@ from loupe.config.serving import Serving
 from schemas.messages import Usage
 
 
+FRONT_PATIENCE_S = 3600
+"""That a job asks our own front again, which is busy because the job itself has so many questions at work."""
+
+
 class Config(Section):
     """One job's config, whole."""
 
@@ -106,6 +110,7 @@ class Config(Section):
             "api_key_env": self.serving.token_env or "",
             "concurrency": 1024,
             "timeout_s": self.serving.timeout_s,
+            "patience_s": FRONT_PATIENCE_S,
         }
         reached = {
             name: model

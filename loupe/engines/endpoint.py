@@ -3,13 +3,12 @@
 import asyncio
 import json
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypedDict, TypeVar
 
 import openai
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from loupe.engines.protocol import EngineError, RequestError, UnavailableError
 from loupe.retrying import retry_after_s
@@ -17,18 +16,23 @@ from loupe.retrying import retry_after_s
 T = TypeVar("T")
 
 LONGEST_WAIT_S = 60.0
-"""Of the exponential back-off; a server's own Retry-After is honoured up to LONGEST_RETRY_AFTER_S."""
-LONGEST_RETRY_AFTER_S = 600.0
+"""Of the exponential back-off; a server's own Retry-After may be longer."""
 TRANSIENT_STATUS = frozenset({408, 409, 429})
 """Beside every 5xx."""
 REQUEST_STATUS = frozenset({400, 413, 422})
 """What servers say to a request that they will never answer."""
+NO_CREDIT = "insufficient_quota"
+"""The code of a 429 that no waiting ends (platform.openai.com/docs/guides/error-codes)."""
 
 
 class TransientError(Exception):
-    """What may be over at the next try. `retry_after` is what the server asked for, in seconds."""
+    """What may be over at the next try."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+
+class BusyError(TransientError):
+    """The server has too much to do, or is not up yet, and says so. `retry_after` is in seconds, 0 if it names none."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -41,15 +45,40 @@ class Patience(TypedDict, total=False):
     timeout_s: float
     max_retries: int
     first_wait_s: float
+    patience_s: float
+
+
+class GivingUp:
+    """When the tries of one request are over.
+
+    That is after `max_retries` failures and one more; or when the next try would come `patience_s` or more after the
+    server first said that it is busy, however often it was asked.
+    """
+
+    def __init__(self, max_retries: int, patience_s: float) -> None:
+        self._failures_left = max_retries
+        self._patience_s = patience_s
+        self._busy_since: float | None = None
+
+    def __call__(self, state: RetryCallState) -> bool:
+        """Whether a try that failed was the last. tenacity asks once a try, and knows the next wait by then."""
+        if not isinstance(_error(state), BusyError):
+            self._failures_left -= 1
+            return self._failures_left < 0
+        now = time.monotonic()
+        if self._busy_since is None:
+            self._busy_since = now
+        return now + state.upcoming_sleep - self._busy_since >= self._patience_s
 
 
 class Endpoint:
     """An address and how to ask it.
 
-    Rate limits, 5xx, time-outs, cut connections and bodies that are not what was asked for are tried again up to
-    `max_retries` times, after a wait drawn from [0, first_wait_s * 2^n] or, where the server names one, after that;
-    any other 4xx is an EngineError at once (a RequestError where the request is to blame), with the server's sentence.
-    `timeout_s` holds for one try as a whole.
+    A server that is busy (429, or an error with Retry-After) is asked again for `patience_s`. 5xx, time-outs, cut
+    connections and bodies that are not what was asked for are tried again up to `max_retries` times. Before try n + 1
+    lies a wait drawn from [0, first_wait_s * 2^(n-1)], up to LONGEST_WAIT_S, and never less than the server asks for.
+    No credit is an UnavailableError at once, and any other 4xx an EngineError (a RequestError where the request is to
+    blame), with the server's sentence. `timeout_s` holds for one try as a whole.
     """
 
     def __init__(
@@ -61,11 +90,13 @@ class Endpoint:
         timeout_s: float = 120,
         max_retries: int = 6,
         first_wait_s: float = 1.0,
+        patience_s: float = 600,
     ) -> None:
         self._key = os.environ.get(api_key_env, "")
         self._timeout_s = timeout_s
         self._max_retries = max_retries
-        self._first_wait_s = first_wait_s
+        self._patience_s = patience_s
+        self._back_off = wait_random_exponential(multiplier=first_wait_s, max=LONGEST_WAIT_S)
         self._slots = asyncio.Semaphore(concurrency)
         self._client = openai.AsyncOpenAI(
             base_url=base_url, api_key=self._key or "none", max_retries=0, timeout=timeout_s
@@ -79,7 +110,7 @@ class Endpoint:
         """
         tries = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(self._max_retries + 1),
+            stop=GivingUp(self._max_retries, self._patience_s),
             wait=self._wait,
             reraise=True,
         )
@@ -87,7 +118,8 @@ class Endpoint:
             try:
                 answer: T = await tries(self._try, request)
             except TransientError as error:
-                attempts = f"{self._max_retries + 1} tries" if self._max_retries else "one try"
+                count, seconds = (tries.statistics[key] for key in ("attempt_number", "delay_since_first_attempt"))
+                attempts = f"{count} tries in {seconds:.0f} s" if count > 1 else "one try"
                 raise UnavailableError(self._without_key(f"no answer after {attempts}: {error}")) from None
         return answer, int(tries.statistics["attempt_number"]) - 1
 
@@ -102,9 +134,13 @@ class Endpoint:
                 return await request(self._client)
         except openai.APIStatusError as error:
             message = f"HTTP {error.status_code}: {_sentence(error)}"
+            if error.code == NO_CREDIT:
+                raise UnavailableError(self._without_key(message)) from None
             if error.status_code in TRANSIENT_STATUS or error.status_code >= 500:
                 wait_s = retry_after_s(error.response.headers.get("retry-after", ""), time.time())
-                raise TransientError(message, wait_s) from None
+                if wait_s is not None or error.status_code == 429:
+                    raise BusyError(message, wait_s or 0.0) from None
+                raise TransientError(message) from None
             kind = RequestError if error.status_code in REQUEST_STATUS else EngineError
             raise kind(self._without_key(message)) from None
         except (TimeoutError, openai.APITimeoutError):
@@ -116,14 +152,16 @@ class Endpoint:
 
     def _wait(self, state: RetryCallState) -> float:
         """Seconds until the next try: full jitter, and never before the server wants it."""
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, TransientError) and error.retry_after is not None:
-            return min(error.retry_after, LONGEST_RETRY_AFTER_S) + random.uniform(0, self._first_wait_s)
-        return random.uniform(0, min(LONGEST_WAIT_S, self._first_wait_s * 2 ** (state.attempt_number - 1)))
+        error = _error(state)
+        return max(self._back_off(state), error.retry_after if isinstance(error, BusyError) else 0.0)
 
     def _without_key(self, message: str) -> str:
         """Servers quote the key in their messages."""
         return message.replace(self._key, "***") if self._key else message
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
 
 
 def _sentence(error: openai.APIStatusError) -> str:
