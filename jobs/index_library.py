@@ -153,6 +153,7 @@ def index_films(
     films = len(plan.pending), total, len(plan.finished), len(plan.removed)
     with Progress(*films, index.progress_seconds) as progress:
         if plan.pending:
+            library.catch_up()  # with what a run that was killed has left in small files
             last = index.stages.finish
             finishers = LatePool(FinishFilms, last, last.chunks_in_flight, settings)
             chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)

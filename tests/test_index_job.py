@@ -2,7 +2,7 @@
 
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -242,11 +242,34 @@ def test_a_run_that_replaces_and_prunes_may_die_before_any_step(films: Path, dat
     assert_every_death_heals(job, deaths, rows(database), [before, seen(database)])
 
 
-def run_with_copies(job: Config, folder: Path) -> list[tuple[str, str]]:
+def test_a_long_run_may_die_in_its_upkeep(films: Path, database: str, tmp_path: Path) -> None:
+    film(films / "a.mp4", 36)
+    job = config(str(films), database, chunk_seconds=1, commit_chunks=1)
+    tree = job.model_dump()
+    tree["index"]["stages"]["store"]["chunks_in_flight"] = 1
+    job = Config.model_validate(tree)
+    deaths = run_with_copies(job, tmp_path / "deaths", {"compact", "index"})
+    amid = [death for death in deaths if Library.open(death[1]).videos()["a.mp4"]["status"] == "indexing"]
+    assert [step for step, _ in amid[:2]] == ["compact", "index"]
+    whole = rows(database)
+    for step, copy in amid:
+        taken: list[str] = []
+        again = job.model_copy(update={"index": job.index.model_copy(update={"database": copy})})
+        chunks = len(rows(copy)["chunks"])
+        assert index(again, taken.append) == 0
+        assert rows(copy) == whole, f"after a death before {step}"
+        assert report(copy)["captions"] == 36 - chunks < 6
+        if copy == amid[0][1]:
+            assert taken[0] == "compact"  # before the first commit
+
+
+def run_with_copies(job: Config, folder: Path, steps: Collection[str] = STEPS) -> list[tuple[str, str]]:
     """Run to the end; gives each step with a copy of the database just before it: what a kill -9 there would leave."""
     deaths: list[tuple[str, str]] = []
 
     def before_commit(step: str) -> None:
+        if step not in steps:
+            return
         copy = str(folder / str(len(deaths)))
         shutil.copytree(job.index.database, copy, ignore=shutil.ignore_patterns("_loupe"))  # nobody holds its lease
         deaths.append((step, copy))

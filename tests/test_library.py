@@ -421,6 +421,79 @@ def test_upkeep_spares_pixels_that_are_written_and_not_committed(library: Librar
     assert len(library.chunk_frames("a.mp4", 1)) == 3
 
 
+def files(database: str, name: str) -> set[int]:
+    """The numbers of a table's files."""
+    return {fragment.fragment_id for fragment in lance.dataset(f"{database}/{name}.lance").get_fragments()}
+
+
+def uncovered(database: str, name: str) -> set[int]:
+    """The files of a table that not all of its key indexes cover; all where there are none."""
+    indexes = lance.dataset(f"{database}/{name}.lance").describe_indices()
+    covered = [set().union(*(segment.fragment_ids for segment in each.segments)) for each in indexes]
+    return files(database, name) - (set.intersection(*covered) if covered else set())
+
+
+def test_a_long_run_keeps_files_few_and_keys_indexed(library: Library, database: str, tmp_path: Path):
+    scenes = [Scene(f"{film}.mp4", index, lines=("x",)) for film in range(36) for index in range(2)]
+    films = [video(scene.film, chunk_count=scene.index, indexed_at=None) for scene in scenes]
+    early = {}
+    for number, (film, scene) in enumerate(zip(films, scenes, strict=True)):
+        library.put_videos([film])
+        library.commit(batch(database, scene))
+        if number == 20:
+            early = {name: lance.dataset(f"{database}/{name}.lance") for name in TABLES}
+            before = stored(database)
+    for name in ("videos", "chunks", "frames", "captions", "transcripts"):
+        assert len(files(database, name)) < 40
+        assert len(uncovered(database, name)) < min(32, len(files(database, name)))
+        for index in lance.dataset(f"{database}/{name}.lance").describe_indices():
+            assert len(index.segments) == 1  # two, one as large as the other, were merged
+    # a reader keeps what it opened
+    assert {name: len(table.to_table()) for name, table in early.items()} == {n: len(r) for n, r in before.items()}
+
+    golden = Library.open(str(tmp_path / "golden"), DIMENSIONS, create=True)
+    golden.put_videos(films)
+    golden.commit(batch(str(tmp_path / "golden"), *scenes))
+    assert stored(database) == stored(str(tmp_path / "golden"))
+    library.commit(batch(database, Scene("0.mp4", 0, made="2", step_ms=1500)))
+    assert len(library.captions("0.mp4")) == 2 + 3
+    assert len(library.chunk_frames("0.mp4", 0)) == 2
+
+
+def dies_at(wanted: str):
+    """A before_commit that ends the run at the first step of this name."""
+
+    def before_commit(step: str) -> None:
+        if step == wanted:
+            raise Died(step)
+
+    return before_commit
+
+
+@pytest.mark.parametrize(("step", "left"), [("compact", 40), ("index", 1)])
+def test_a_run_that_dies_in_its_upkeep_is_caught_up_by_the_next(step: str, left: int, library: Library, database: str):
+    scenes = [Scene("a.mp4", index) for index in range(40)]
+    many = batch(database, *scenes, pixels=False)
+    many = replace(many, fragments=[write_frame_fragments(database, scene.frames()) for scene in scenes])
+    later = batch(database, Scene("b.mp4"))
+    with pytest.raises(Died):
+        Library.open(database, before_commit=dies_at(step)).commit(many)
+    assert len(files(database, "frames")) == len(uncovered(database, "frames")) == left
+    before = stored(database)
+    assert len(before["frames"]) == len(before["captions"]) == 120
+
+    successor = Library.open(database)
+    successor.catch_up(keep=timedelta(0))
+    assert len(files(database, "frames")) == 1
+    assert stored(database) == before
+    settled = versions(database)
+    successor.catch_up(keep=timedelta(0))
+    assert versions(database) == settled
+    successor.commit(later)  # written before old versions were removed
+    assert len(successor.chunk_frames("b.mp4", 0)) == 3
+    assert len(Library.open(database).frames("a.mp4", range(0, 120_000, 1000))) == 120
+
+
 def test_a_long_history_of_changes_ends_in_the_right_rows(library: Library, database: str):
     current = {}
     for turn in range(24):

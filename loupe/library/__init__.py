@@ -4,6 +4,7 @@ A reader sees only what belongs to a chunk with a marker (visible.py); a chunk i
 (commit.py). What a reader sees at each boundary of a commit stands in tables.STEPS.
 """
 
+import time
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
@@ -39,12 +40,18 @@ __all__ = [
     "write_frame_fragments",
 ]
 
+KEPT = timedelta(days=1)
+"""That old versions of a table are kept, for who reads them."""
+CLEANED_AFTER_S = 6 * 3600
+"""Between two removals of old versions in a run: each reads what the table has of them."""
+
 
 class Library:
     """An open database. Reads see the newest rows; what writes is for one process at a time, which holds the lease."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._cleaned: float | None = None
 
     @classmethod
     def open(
@@ -183,8 +190,9 @@ class Library:
     # What changes it
 
     def commit(self, batch: CommitBatch) -> None:
-        """Replace many chunks, whole; can be done again after a crash. See commit.commit."""
+        """Replace many chunks, whole, and catch up; can be done again after a crash. See commit.commit."""
         commits.commit(self._tables, batch)
+        self.catch_up()
 
     def put_videos(self, rows: Rows) -> None:
         """Write rows of films; one that differs from what is there by `indexed_at` alone is left as it is."""
@@ -217,7 +225,18 @@ class Library:
         """Delete everything of some films; their own rows last."""
         commits.delete_videos(self._tables, video_ids)
 
-    def optimize(self, *, ann_rows: int = 100_000, keep: timedelta = timedelta(days=1)) -> None:
+    def catch_up(self, keep: timedelta = KEPT) -> None:
+        """Merge and index what many commits have left in small files; nothing where there are few. See upkeep.
+
+        Removes versions older than `keep` now and then.
+        """
+        caught_up = upkeep.catch_up(self._tables)
+        if caught_up and (self._cleaned is None or time.monotonic() - self._cleaned > CLEANED_AFTER_S):
+            for name in self._tables.schemas:
+                upkeep.clean_up(self._tables, name, keep)
+            self._cleaned = time.monotonic()
+
+    def optimize(self, *, ann_rows: int = 100_000, keep: timedelta = KEPT) -> None:
         """Merge small files, bring indexes up to date, and remove versions older than `keep`.
 
         From `ann_rows` vectors on a table gets an ANN index; below, comparing all of them is as quick. Makes no

@@ -39,8 +39,8 @@ STEPS = {
     "transcripts: delete": "the batch's chunks are hidden; spoken lines of an older file lie beside the new ones",
     "markers: upsert": "the batch's chunks are hidden; all that belongs to them is in the tables",
     "videos: delete": "the film's row without chunks: it is known, and nothing of it is found",
-    "compact": "everything, in many small files",
-    "index": "everything, found by scanning what the index does not cover yet",
+    "compact": "all that was committed, in many small files",
+    "index": "all that was committed, found by scanning what the index does not cover yet",
 }
 """Every boundary of a commit: what a reader sees if the process dies just before that step."""
 
