@@ -21,7 +21,6 @@ from loupe.config.section import ConfigError, Section
 from loupe.config.serving import Serving
 from schemas.messages import Usage
 
-
 FRONT_PATIENCE_S = 3600
 """That a job asks our own front again, which is busy because the job itself has so many questions at work."""
 
