@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from loupe.engines.parsing import ask, read_output
+from loupe.engines.parsing import Asked, ask, read_output
 from loupe.engines.protocol import ChatRequest, Engine, Reply
 from loupe.prompts import Prompt
 from loupe.untrusted import as_data
@@ -11,6 +11,11 @@ from schemas.messages import Message, Usage
 from schemas.outputs import ChunkSummary, FrameCaption, LogEntry, VideoSummary
 
 LOGS = ("characters", "events", "scenes")
+
+Part = tuple[float, float, str]
+"""Start and end in seconds, and what happens between."""
+Condensed = tuple[float, float, VideoSummary]
+"""The same of several parts, with their logs."""
 
 
 def told(captions: Sequence[tuple[float, FrameCaption]]) -> list[tuple[float, str]]:
@@ -57,10 +62,8 @@ def parse_chunk_summary(reply: Reply) -> ChunkSummary:
     return read_output(reply, ChunkSummary, "a chunk summary")
 
 
-def video_summary_request(
-    parts: Sequence[tuple[float, float, str]], prompt: Prompt, *, max_tokens: int = 2048
-) -> ChatRequest:
-    """Ask for the summary and logs of consecutive parts of a film, each as (start s, end s, summary)."""
+def video_summary_request(parts: Sequence[Part], prompt: Prompt, *, max_tokens: int = 2048) -> ChatRequest:
+    """Ask for the summary and logs of consecutive parts of a film."""
     shown = "\n".join(f"[{start:.1f}-{end:.1f}] {as_data(text)}" for start, end, text in parts)
     return ChatRequest(
         messages=(Message(role="user", content=prompt.fill(summaries=shown)),),
@@ -75,31 +78,48 @@ def parse_video_summary(reply: Reply) -> VideoSummary:
 
 
 async def summarize_video(
-    parts: Sequence[tuple[float, float, str]], engine: Engine, prompt: Prompt, *, fan_in: int, max_tokens: int
+    parts: Sequence[Part], engine: Engine, prompt: Prompt, *, fan_in: int, max_tokens: int
 ) -> tuple[VideoSummary, Usage, int]:
-    """Condense (start s, end s, summary) of a film's chunks, `fan_in` at a time, until one summary is left.
+    """Condense the summaries of a film's chunks, `fan_in` at a time, until one is left.
 
     Gives the summary with its logs, what it cost, and in how many requests.
     The logs are those of the lowest level, in order of time, with neighbours of the same text joined; the levels
     above condense the summary alone, so that no log line is lost to a limit of length.
-    Raises ParseError or EngineError.
+    Raises EngineError; ParseError where a single part cannot be condensed, or as many parts are left as there were.
     """
     usage, sent, logs = Usage(), 0, None
     while True:
         groups = [parts[at : at + fan_in] for at in range(0, len(parts), fan_in)]
-        requests = [video_summary_request(group, prompt, max_tokens=max_tokens) for group in groups]
-        asked = await asyncio.gather(*(ask(engine, request, parse_video_summary) for request in requests))
+        asked = await asyncio.gather(*(condense(group, engine, prompt, max_tokens=max_tokens) for group in groups))
         usage = sum((answer.usage for answer in asked), usage)
         sent += sum(answer.requests for answer in asked)
-        for answer in asked:
-            if answer.error is not None:
-                raise answer.error
-        summaries = [answer.value for answer in asked if answer.value is not None]
+        condensed = [one for answer in asked for one in answer.value or ()]
+        errors = [answer.error for answer in asked if answer.error is not None]
+        if errors and (len(condensed) >= len(parts) or not all(answer.value for answer in asked)):
+            raise errors[0]
         if logs is None:
-            logs = {name: join_log([line for one in summaries for line in getattr(one, name)]) for name in LOGS}
-        if len(summaries) == 1:
-            return summaries[0].model_copy(update=logs), usage, sent
-        parts = [(group[0][0], group[-1][1], one.summary) for group, one in zip(groups, summaries, strict=True)]
+            logs = {name: join_log([line for *_, one in condensed for line in getattr(one, name)]) for name in LOGS}
+        if len(condensed) == 1:
+            return condensed[0][2].model_copy(update=logs), usage, sent
+        parts = [(start, end, one.summary) for start, end, one in condensed]
+
+
+async def condense(parts: Sequence[Part], engine: Engine, prompt: Prompt, *, max_tokens: int) -> Asked[list[Condensed]]:
+    """Condense parts into one; where that cannot be read, as where so many logs are cut, each half of them by itself.
+
+    Gives the error of what could not be read, with a value if its halves could. Raises EngineError.
+    """
+    whole = await ask(engine, video_summary_request(parts, prompt, max_tokens=max_tokens), parse_video_summary)
+    if whole.value is not None:
+        return Asked([(parts[0][0], parts[-1][1], whole.value)], whole.usage, whole.requests)
+    if len(parts) == 1:
+        return Asked(None, whole.usage, whole.requests, whole.error)
+    middle = len(parts) // 2
+    halves = [condense(half, engine, prompt, max_tokens=max_tokens) for half in (parts[:middle], parts[middle:])]
+    first, second = await asyncio.gather(*halves)
+    both = first.value + second.value if first.value and second.value else None
+    usage = whole.usage + first.usage + second.usage
+    return Asked(both, usage, whole.requests + first.requests + second.requests, whole.error)
 
 
 def join_log(lines: Sequence[LogEntry]) -> list[LogEntry]:
