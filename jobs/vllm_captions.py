@@ -10,11 +10,11 @@ are done by the next run.
 
 import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray.data
-from loupe.captioning import caption_request, parse_caption
+from loupe.captioning import ROOM, caption_request, parse_caption
 from loupe.config import VllmModel, resolve_source
 from loupe.engines.counting import picture_usage
 from loupe.engines.parsing import Asked
@@ -173,14 +173,14 @@ class SplitFrames:
         chunk: Chunk = row["chunk"]
         chunk_id = f"{chunk.film.video_id}:{chunk.index}"
         shared: list[int | None] = []
-        if not (chunk.unchanged or chunk.failed or chunk.captions):
+        if not (chunk.unchanged or chunk.failed or chunk.is_captioned):
             try:
                 shared = stages.shares(chunk, self.settings)
             except Exception as error:  # noqa: BLE001 - the row boundary
                 chunk = chunk.fail("caption", error)
         opened = pickle.dumps(_Open(chunk, tuple(shared)))
         yield {"chunk_id": chunk_id, "position": -1, "chunk": opened, "request": b""}
-        tokens = self.settings.config.index.caption_tokens
+        tokens = ROOM * self.settings.config.index.caption_tokens  # nobody asks again: all the room at once
         for position, source in enumerate(shared):
             if source is None:
                 request = caption_request(chunk.frames[position].jpeg, self.settings.caption_prompt, max_tokens=tokens)
@@ -207,8 +207,7 @@ class _Open:
         for answer in self.asked.values():
             if isinstance(answer.error, EngineError) and not isinstance(answer.error, RequestError):
                 return self.chunk.fail("caption", answer.error)
-        chunk = stages.with_captions(self.chunk, self.shared, self.asked)
-        return chunk if chunk.captions else replace(chunk, frames=(), failed=True)
+        return stages.with_captions(self.chunk, self.shared, self.asked)
 
 
 class GatherChunks:

@@ -1,7 +1,9 @@
 """Summaries of a chunk and of a film: the requests for them, and what comes back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from loupe.engines.parsing import Asked, ask, read_output
 from loupe.engines.protocol import ChatRequest, Engine, Reply
@@ -16,6 +18,8 @@ Part = tuple[float, float, str]
 """Start and end in seconds, and what happens between."""
 Condensed = tuple[float, float, VideoSummary]
 """The same of several parts, with their logs."""
+AsksFor = Callable[[Sequence[Part], Prompt, int], ChatRequest]
+"""Parts, a prompt and the tokens of a reply, at most -> the request for their summary."""
 
 
 def told(captions: Sequence[tuple[float, FrameCaption]]) -> list[tuple[float, str]]:
@@ -62,7 +66,7 @@ def parse_chunk_summary(reply: Reply) -> ChunkSummary:
     return read_output(reply, ChunkSummary, "a chunk summary")
 
 
-def video_summary_request(parts: Sequence[Part], prompt: Prompt, *, max_tokens: int = 2048) -> ChatRequest:
+def video_summary_request(parts: Sequence[Part], prompt: Prompt, max_tokens: int = 2048) -> ChatRequest:
     """Ask for the summary and logs of consecutive parts of a film."""
     shown = "\n".join(f"[{start:.1f}-{end:.1f}] {as_data(text)}" for start, end, text in parts)
     return ChatRequest(
@@ -70,6 +74,21 @@ def video_summary_request(parts: Sequence[Part], prompt: Prompt, *, max_tokens: 
         schema=VideoSummary.json_schema(),
         max_tokens=max_tokens,
     )
+
+
+def summary_alone_request(parts: Sequence[Part], prompt: Prompt, max_tokens: int = 2048) -> ChatRequest:
+    """Ask for the same, in the same words, with logs that stay empty."""
+    return replace(video_summary_request(parts, prompt, max_tokens), schema=_without_logs(VideoSummary.json_schema()))
+
+
+def _without_logs(schema: dict[str, Any]) -> dict[str, Any]:
+    logs = {name: {**schema["properties"][name], "maxItems": 0} for name in LOGS}
+    return {**schema, "properties": {**schema["properties"], **logs}}
+
+
+LOWEST: tuple[AsksFor, ...] = (video_summary_request,)
+ABOVE: tuple[AsksFor, ...] = (video_summary_request, summary_alone_request)
+"""What parts are asked for at a level of the hierarchy: the next where the one before cannot be read."""
 
 
 def parse_video_summary(reply: Reply) -> VideoSummary:
@@ -85,17 +104,20 @@ async def summarize_video(
     Gives the summary with its logs, what it cost, and in how many requests.
     The logs are those of the lowest level, in order of time, with neighbours of the same text joined; the levels
     above condense the summary alone, so that no log line is lost to a limit of length.
-    Raises EngineError; ParseError where a single part cannot be condensed, or as many parts are left as there were.
+    Raises EngineError; ParseError where a single part cannot be condensed, or above the lowest level as many parts are
+    left as there were.
     """
     usage, sent, logs = Usage(), 0, None
     while True:
         groups = [parts[at : at + fan_in] for at in range(0, len(parts), fan_in)]
-        asked = await asyncio.gather(*(condense(group, engine, prompt, max_tokens=max_tokens) for group in groups))
+        ways = LOWEST if logs is None else ABOVE
+        asked = await asyncio.gather(*(condense(group, engine, prompt, ways, max_tokens) for group in groups))
         usage = sum((answer.usage for answer in asked), usage)
         sent += sum(answer.requests for answer in asked)
         condensed = [one for answer in asked for one in answer.value or ()]
         errors = [answer.error for answer in asked if answer.error is not None]
-        if errors and (len(condensed) >= len(parts) or not all(answer.value for answer in asked)):
+        fewer = logs is None or len(condensed) < len(parts)
+        if errors and not (fewer and all(answer.value for answer in asked)):
             raise errors[0]
         if logs is None:
             logs = {name: join_log([line for *_, one in condensed for line in getattr(one, name)]) for name in LOGS}
@@ -104,22 +126,26 @@ async def summarize_video(
         parts = [(start, end, one.summary) for start, end, one in condensed]
 
 
-async def condense(parts: Sequence[Part], engine: Engine, prompt: Prompt, *, max_tokens: int) -> Asked[list[Condensed]]:
+async def condense(
+    parts: Sequence[Part], engine: Engine, prompt: Prompt, ways: Sequence[AsksFor], max_tokens: int
+) -> Asked[list[Condensed]]:
     """Condense parts into one; where that cannot be read, as where so many logs are cut, each half of them by itself.
 
     Gives the error of what could not be read, with a value if its halves could. Raises EngineError.
     """
-    whole = await ask(engine, video_summary_request(parts, prompt, max_tokens=max_tokens), parse_video_summary)
-    if whole.value is not None:
-        return Asked([(parts[0][0], parts[-1][1], whole.value)], whole.usage, whole.requests)
+    usage, sent, error = Usage(), 0, None
+    for asks_for in ways:
+        whole = await ask(engine, asks_for(parts, prompt, max_tokens), parse_video_summary)
+        usage, sent, error = usage + whole.usage, sent + whole.requests, whole.error
+        if whole.value is not None:
+            return Asked([(parts[0][0], parts[-1][1], whole.value)], usage, sent)
     if len(parts) == 1:
-        return Asked(None, whole.usage, whole.requests, whole.error)
+        return Asked(None, usage, sent, error)
     middle = len(parts) // 2
-    halves = [condense(half, engine, prompt, max_tokens=max_tokens) for half in (parts[:middle], parts[middle:])]
+    halves = [condense(half, engine, prompt, ways, max_tokens) for half in (parts[:middle], parts[middle:])]
     first, second = await asyncio.gather(*halves)
     both = first.value + second.value if first.value and second.value else None
-    usage = whole.usage + first.usage + second.usage
-    return Asked(both, usage, whole.requests + first.requests + second.requests, whole.error)
+    return Asked(both, usage + first.usage + second.usage, sent + first.requests + second.requests, error)
 
 
 def join_log(lines: Sequence[LogEntry]) -> list[LogEntry]:

@@ -1,8 +1,9 @@
 """The index job, whole, in this process: what it writes, what it leaves alone, what it survives."""
 
+import base64
 import shutil
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -543,6 +544,84 @@ def test_a_frame_that_the_model_refuses_costs_its_caption_alone(films: Path, dat
         assert [row["status"] for row in rows(database)["videos"]] == ["complete"]
         assert index(job) == 0
         assert asked == 4
+
+
+def with_reader(config: Config, server: OpenAIServer) -> Config:
+    """The config with a server as its captioner."""
+    tree = config.model_dump()
+    tree["models"]["eyes"] = {"engine": "openai", "base_url": server.url, "model": "m"}
+    tree["roles"]["captioner"] = "eyes"
+    return Config.model_validate(tree)
+
+
+def reading(tokens: Callable[[int], int]) -> OpenAIServer:
+    """A captioner that copies a text of so many tokens from a frame, by its number, and is cut at `max_tokens`."""
+
+    def answer(body: dict[str, Any]) -> str | dict[str, Any]:
+        (picture,) = (part["image_url"]["url"] for part in body["messages"][0]["content"] if "image_url" in part)
+        seen = tokens(bars(base64.b64decode(picture.partition(",")[2])))
+        said = CAPTION.replace('"on_screen_text": []', f'"on_screen_text": ["{"word " * seen}"]')
+        if seen < body["max_tokens"]:
+            return said
+        cut = {"role": "assistant", "content": said[: 5 * body["max_tokens"]]}
+        return {"message": cut, "finish_reason": "length"}
+
+    return OpenAIServer(answer)
+
+
+def test_a_caption_that_is_cut_is_asked_for_again_with_more_room(films: Path, database: str) -> None:
+    film(films / "a.mp4", 2)
+    with reading(lambda number: 400 if number else 20) as server:
+        assert index(with_reader(config(str(films), database, caption_tokens=256), server)) == 0
+    assert [len(row["on_screen_text"][0].split()) for row in rows(database)["captions"]] == [20, 400]
+    assert report(database)["requests"] == 1 + 2 + 1 + 1  # a frame, the cut one, the chunk, the film
+
+
+def test_captions_that_stay_cut_do_not_keep_a_film_from_being_complete(films: Path, database: str) -> None:
+    film(films / "a.mp4", 4)
+    with reading(lambda number: 20 if number < 20 else 9999) as server:
+        job = with_reader(config(str(films), database), server)
+        assert index(job) == 1
+        written = rows(database)
+        (failure,) = written["failures"]
+        assert (failure["chunk_index"], failure["stage"], failure["class"]) == (1, "caption", "ParseError:cut")
+        assert failure["message"].startswith("2 of 2 frames; first: not a caption (finish reason length)")
+        assert [row["status"] for row in written["videos"]] == ["complete"]
+        assert written["videos"][0]["summary"]
+        assert [(row["frame_count"], bool(row["summary"])) for row in written["chunks"]] == [(2, True), (2, False)]
+        assert [row["ts_ms"] for row in written["captions"]] == [0, 1000]
+        assert [row["ts_ms"] for row in written["frames"]] == [0, 1000, 2000, 3000]
+        assert_finished(job)
+
+        (films / "a.srt").write_text(SUBTITLES)  # of which the second line lies in the chunk without captions
+        assert index(job) == 1
+        assert [bool(row["summary"]) for row in rows(database)["chunks"]] == [True, True]
+        assert rows(database)["failures"] == [{**failure, "etag": rows(database)["videos"][0]["etag"]}]
+        assert report(database)["requests"] == 2 + 1  # no caption again
+        assert_finished(job)
+
+
+def test_a_film_of_which_nothing_can_be_told_is_complete_without_a_summary(films: Path, database: str) -> None:
+    still_film(films / "a.mp4", 3)
+    with reading(lambda number: 9999) as server:
+        job = with_reader(config(str(films), database), server)
+        assert index(job) == 1
+        (video,) = rows(database)["videos"]
+        assert (video["status"], video["summary"], video["events"], video["vector"]) == ("complete", "", [], None)
+        assert_finished(job)
+    library = Library.open(database)
+    for level in ("videos", "chunks"):
+        assert library.search("slide", [1.0, *[0.0] * 15], level=level).hits == []
+
+
+def test_captions_that_cannot_be_read_otherwise_are_tried_again(films: Path, database: str) -> None:
+    film(films / "a.mp4", 2)
+    with OpenAIServer(lambda body: CAPTION[:30]) as server:
+        job = with_reader(config(str(films), database), server)
+        assert [index(job), index(job)] == [1, 1]
+    (failure,) = rows(database)["failures"]
+    assert failure["class"] == "ParseError"
+    assert rows(database)["chunks"] == []
 
 
 def test_a_film_is_not_complete_while_a_chunk_waits_for_its_model(films: Path, database: str, fresh: Any) -> None:

@@ -1,7 +1,13 @@
 """A chunk on its way through the stages."""
 
-from loupe.indexing.stages import Captioned, Chunk, Film, Frame
+from loupe.engines.protocol import Reply, RequestError
+from loupe.engines.scripted import ScriptedEngine
+from loupe.indexing import stages
+from loupe.indexing.stages import CUT, Captioned, Chunk, Film, Frame
+from schemas.messages import Usage
 from schemas.outputs import FrameCaption
+from tests.index_run import config
+from tests.test_engines_local import picture
 
 
 def test_what_a_chunk_says_of_itself_is_short() -> None:
@@ -12,3 +18,14 @@ def test_what_a_chunk_says_of_itself_is_short() -> None:
     chunk = Chunk(Film("a.mp4", "file:a.mp4", "e", 1), 3, frames=frames, captions=captions)
     assert "a.mp4" in repr(chunk)
     assert len(repr(chunk)) < 1_000
+
+
+async def test_a_caption_for_which_the_model_has_no_more_room_stays_cut() -> None:
+    said = Reply('{"caption": "A page of', Usage(completion_tokens=256), "length")
+    captioner = ScriptedEngine([said, RequestError("the prompt and the reply are longer than the model takes")])
+    chunk = Chunk(Film("a.mp4", "file:a.mp4", "e", 1), 0, frames=(Frame(0, 0, 48, 32, picture(0).jpeg),))
+    chunk = await stages.caption_frames(chunk, stages.settings(config("films", "database")), captioner)
+    assert not chunk.failed
+    (failure,) = chunk.failures
+    assert failure.kind == CUT
+    assert chunk.usage["captioner"].completion_tokens == 256

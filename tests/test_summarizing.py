@@ -2,10 +2,11 @@
 
 import pytest
 
-from loupe.engines.protocol import ChatRequest, ParseError
+from loupe.engines.protocol import ChatRequest, ParseError, Reply
 from loupe.engines.scripted import ScriptedEngine
 from loupe.prompts import load
 from loupe.summarizing import chunk_summary_request, summarize_video, told, video_summary_request
+from schemas.messages import Usage
 from schemas.outputs import FrameCaption, LogEntry, VideoSummary
 
 
@@ -84,7 +85,7 @@ async def summarized(minutes: int, engine: ScriptedEngine) -> tuple[VideoSummary
 async def test_where_a_group_is_too_long_for_a_reply_its_halves_are_asked_for() -> None:
     summary, sent = await summarized(8, longwinded(at_most=2))
     assert [line.start for line in summary.events] == [0, 120, 240, 360]
-    assert sent == 2 * (3 + 2) + (3 + 2) + 1  # two groups of four, then a group of four, then two parts
+    assert sent == 2 * (3 + 2) + (3 + 3 + 2) + 1  # two groups of four, a group of four without logs too, two parts
     assert summary.summary == "2 parts"
 
 
@@ -96,3 +97,38 @@ async def test_one_part_that_cannot_be_condensed_ends_it() -> None:
 async def test_parts_that_do_not_become_fewer_end_it() -> None:
     with pytest.raises(ParseError, match="a video summary"):
         await summarized(4, longwinded(at_most=1))
+
+
+def thorough(tokens: int) -> ScriptedEngine:
+    """A summarizer that logs every part it is shown, where it may log; its replies are cut at so many tokens."""
+
+    def summary(request: ChatRequest) -> Reply:
+        assert request.schema is not None
+        parts = [line for line in str(request.messages[0].content).splitlines() if line.startswith("[")]
+        starts = [float(part[1:].split("-")[0]) for part in parts]
+        logs = starts if request.schema["properties"]["events"]["maxItems"] else []
+        events = [event(start, start + 60) for start in logs]
+        said = VideoSummary(summary=f"{len(parts)} parts", characters=[], events=events, scenes=[]).model_dump_json()
+        written = len(said) // 4
+        return Reply(said[: 4 * tokens], Usage(completion_tokens=written), "length" if written > tokens else "stop")
+
+    return ScriptedEngine(summary)
+
+
+@pytest.mark.parametrize("minutes", [2, 6])
+async def test_a_film_whose_logs_fit_no_reply_together_has_its_summary_and_all_of_them(minutes: int) -> None:
+    summary, _ = await summarized(minutes, thorough(tokens=40))
+    assert [line.start for line in summary.events] == [60.0 * minute for minute in range(minutes)]
+    assert summary.summary == "2 parts"
+
+
+async def test_above_the_lowest_level_a_reply_that_is_cut_is_asked_for_without_logs() -> None:
+    said = VideoSummary(summary="some minutes", characters=[], events=[], scenes=[]).model_dump_json()
+    cut = Reply(said[:20], Usage(completion_tokens=100), "length")
+    engine = ScriptedEngine([said, said, cut, cut, cut, said])
+    summary, sent = await summarized(8, engine)
+    assert (summary.summary, sent) == ("some minutes", 2 + 3 + 1)
+    with_logs, without = engine.requests[-2:]
+    assert with_logs.messages == without.messages
+    assert without.schema is not None
+    assert [without.schema["properties"][name]["maxItems"] for name in ("characters", "events", "scenes")] == [0, 0, 0]

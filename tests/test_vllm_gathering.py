@@ -1,13 +1,15 @@
 """Replies of vLLM become chunks again: which errors leave out a frame, and which send back the whole chunk."""
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
 from jobs.vllm_captions import ERROR, GatherChunks, SplitFrames
+from loupe.engines.scripted import ScriptedEngine
 from loupe.indexing import stages
-from loupe.indexing.stages import Chunk, Film, Frame
+from loupe.indexing.stages import CUT, Chunk, Film, Frame
 from tests.index_run import config
 from tests.test_engines_local import picture
 
@@ -17,13 +19,16 @@ CAPTION = (
 REPLY = {"generated_text": CAPTION, "num_generated_tokens": 20, "num_input_tokens": 7, "max_tokens": 60, "images": 1}
 
 
-def captioned(errors: dict[int, str]) -> Chunk:
+SETTINGS = stages.settings(config("films", "database", share_captions=False, caption_tokens=256))
+
+
+def captioned(errors: dict[int, str], reply: dict[str, Any] = REPLY) -> Chunk:
     """A chunk of four frames, gathered from replies; `errors` are vLLM's, by frame."""
     frames = tuple(Frame(n * 1000, n * 1000, 48, 32, picture(n).jpeg) for n in range(4))
     chunk = Chunk(Film("film.mp4", "film.mp4", "etag", 1), 0, frames=frames)
-    asked = SplitFrames(stages.settings(config("films", "database", share_captions=False)))({"chunk": chunk})
+    asked = SplitFrames(SETTINGS)({"chunk": chunk})
     rows: list[dict[str, Any]] = [
-        {**row, **REPLY, "pixels": 9, ERROR: errors.get(row["position"], "")} for row in asked
+        {**row, **reply, "pixels": 9, ERROR: errors.get(row["position"], "")} for row in asked
     ]
     (back,) = GatherChunks()({name: np.array([row[name] for row in rows], object) for name in rows[0]})["chunk"]
     return back
@@ -47,3 +52,19 @@ def test_an_engine_that_failed_leaves_the_chunk_to_the_next_run() -> None:
     assert chunk.captions == chunk.frames == ()
     (failure,) = chunk.failures
     assert (failure.kind, failure.message) == ("EngineError", "OutOfMemoryError: CUDA out of memory")
+
+
+def test_a_frame_is_asked_for_once_with_all_the_room_that_its_caption_may_have() -> None:
+    chunk = Chunk(Film("film.mp4", "film.mp4", "etag", 1), 0, frames=(Frame(0, 0, 48, 32, picture(0).jpeg),))
+    _, row = SplitFrames(SETTINGS)({"chunk": chunk})
+    assert pickle.loads(row["request"]).max_tokens == 512
+
+
+async def test_a_chunk_whose_captions_are_all_cut_goes_on_without_them() -> None:
+    chunk = captioned({}, {**REPLY, "generated_text": CAPTION[:30], "num_generated_tokens": 60})
+    assert not chunk.failed
+    assert (len(chunk.frames), chunk.captions) == (4, ())
+    (failure,) = chunk.failures
+    assert (failure.stage, failure.kind) == ("caption", CUT)
+    nobody = ScriptedEngine([])
+    assert await stages.describe(chunk, SETTINGS, nobody, nobody) == chunk

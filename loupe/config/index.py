@@ -78,7 +78,7 @@ class Index(Section):
     share_captions: bool = True
     """Let a frame take the caption of the one before where nothing in the picture has changed."""
     caption_tokens: int = Field(default=768, ge=16)
-    """Tokens of a caption, at most: one that is cut is lost, and a slide of a hundred words takes more than 300."""
+    """Tokens of a caption, at most; twice as many where it was cut. A slide of a hundred words takes more than 300."""
     summary_tokens: int = Field(default=256, ge=16)
     """Tokens of a chunk's summary, at most."""
     video_summary_tokens: int = Field(default=2048, ge=16)

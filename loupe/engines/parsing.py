@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from loupe.engines.protocol import ChatRequest, Engine, EngineError, ParseError, Reply
+from loupe.engines.protocol import ChatRequest, Engine, EngineError, ParseError, Reply, RequestError
 from schemas.messages import Usage
 
 T = TypeVar("T")
@@ -34,14 +34,29 @@ def read_output(reply: Reply, kind: type[M], what: str) -> M:
         raise ParseError.of(what, reply, error) from error
 
 
-async def ask(engine: Engine, request: ChatRequest, parse: Callable[[Reply], T]) -> Asked[T]:
-    """Ask once for each of TEMPERATURES, until a reply parses. Raises EngineError where the engine cannot answer."""
-    usage, error = Usage(), None
+def was_cut(error: Exception) -> bool:
+    """Whether a reply does not parse because `max_tokens` cut it."""
+    return isinstance(error, ParseError) and error.reply.finish_reason == "length"
+
+
+async def ask(engine: Engine, request: ChatRequest, parse: Callable[[Reply], T], *, room: int = 1) -> Asked[T]:
+    """Ask once for each of TEMPERATURES, until a reply parses; after one that was cut, for `room` times the tokens.
+
+    Raises EngineError where the engine cannot answer.
+    """
+    usage, error, tokens = Usage(), None, request.max_tokens
     for requests, temperature in enumerate(TEMPERATURES, start=1):
-        reply = await engine.chat(replace(request, temperature=temperature))
+        try:
+            reply = await engine.chat(replace(request, temperature=temperature, max_tokens=tokens))
+        except RequestError:
+            if tokens == request.max_tokens:
+                raise
+            return Asked(None, usage, requests, error)  # the model takes no more: it stays cut
         usage += reply.usage
         try:
             return Asked(parse(reply), usage, requests)
         except ParseError as problem:
             error = problem
+            if was_cut(problem):
+                tokens = room * request.max_tokens
     return Asked(None, usage, len(TEMPERATURES), error)

@@ -72,14 +72,20 @@ def _lineage(markers: Iterable[ChunkMarker], settings: Settings) -> str:
 async def finish_film(
     row: Row, settings: Settings, library: Library, summarizer: Engine, embedder: Embedder
 ) -> Finished:
-    """Write a film's summary and logs, unless its row has those of the same chunks. Raises ParseError, EngineError."""
+    """Write a film's summary and logs, unless its row has those of the same chunks. Raises ParseError, EngineError.
+
+    Chunks without a summary are left out; where no chunk has one, nor has the film.
+    """
     row = dict(row)
     wanted = row.pop("wanted_lineage")
     row |= {"status": "complete", "indexed_at": datetime.now(UTC)}
     if row["lineage"] == wanted:
         return Finished(row)
     chunks = await asyncio.to_thread(library.chunk_summaries, row["video_id"])
-    parts = [(chunk["start_ms"] / 1000, chunk["end_ms"] / 1000, chunk["summary"]) for chunk in chunks]
+    told = [chunk for chunk in chunks if chunk["summary"]]
+    parts = [(chunk["start_ms"] / 1000, chunk["end_ms"] / 1000, chunk["summary"]) for chunk in told]
+    if not parts:
+        return Finished({**row, **{name: [] for name in LOGS}, "summary": "", "vector": None, "lineage": wanted})
     index = settings.config.index
     summary, usage, requests = await summarize_video(
         parts, summarizer, settings.video_prompt, fan_in=index.summary_fan_in, max_tokens=index.video_summary_tokens

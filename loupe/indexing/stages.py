@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from loupe import storage, subtitles, timeline, transcribing
-from loupe.captioning import caption_request, parse_caption
+from loupe.captioning import ROOM, caption_request, parse_caption
 from loupe.config import OF_A_MODEL, Config, Role, digest
 from loupe.embedding import Embedder
-from loupe.engines.parsing import Asked, ask
+from loupe.engines.parsing import Asked, ask, was_cut
 from loupe.engines.protocol import Engine, EngineError, ParseError, RequestError
 from loupe.indexing import sharing
 from loupe.library import ChunkMarker, Library
@@ -43,6 +43,8 @@ FILM = -1
 """Chunk index of what concerns a film as a whole."""
 NO_SUMMARY = ""
 """Summary lineage of a chunk whose captions are there and whose summary is not."""
+CUT = "ParseError:cut"
+"""Failures of captions of this class are final: the same model would cut the same captions again."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,12 @@ class Chunk:
     def marker(self) -> ChunkMarker | None:
         """What the tables hold of this chunk from an earlier run."""
         return next((marker for marker in self.film.markers if marker.chunk_index == self.index), None)
+
+    @property
+    def is_captioned(self) -> bool:
+        """Its frames were captioned, in this run or before; of those whose captions stayed cut there are none."""
+        before = self.marker is not None and self.marker.caption_lineage == self.caption_lineage
+        return self.captions_are_new or before
 
     @property
     def usage(self) -> dict[Role, Usage]:
@@ -302,8 +310,9 @@ def sample(chunk: Chunk, settings: Settings, library: Library) -> Chunk:
         return _decode(chunk, settings).timed("sample", started)
     chunk = replace(chunk, damaged_packets=marker.damaged_packets)
     if marker.caption_lineage != caption_lineage:
-        chunk = replace(chunk, frames=_stored_frames(chunk, library))
-    elif marker.summary_lineage != chunk.summary_lineage:
+        return replace(chunk, frames=_stored_frames(chunk, library)).timed("sample", started)
+    chunk = replace(chunk, failures=(*chunk.failures, *_cut_before(chunk, library)))
+    if marker.summary_lineage != chunk.summary_lineage:
         cost = Usage(prompt_tokens=marker.caption_prompt_tokens, completion_tokens=marker.caption_completion_tokens)
         chunk = replace(chunk, captions=_stored_captions(chunk, library), caption_usage=cost)
     else:
@@ -345,19 +354,29 @@ def _stored_captions(chunk: Chunk, library: Library) -> tuple[Captioned, ...]:
     )
 
 
+def _cut_before(chunk: Chunk, library: Library) -> list[Failure]:
+    """That captions of the chunk were cut stays true as long as its other captions do."""
+    return [
+        Failure(row["stage"], row["class"], row["message"])
+        for row in library.failures(chunk.film.video_id)
+        if (row["chunk_index"], row["stage"], row["class"]) == (chunk.index, "caption", CUT)
+    ]
+
+
 async def describe(chunk: Chunk, settings: Settings, captioner: Engine, summarizer: Engine) -> Chunk:
     """Add a caption a frame and the chunk's summary; both only where they are not there yet.
 
     A frame whose caption does not parse, or is refused, is left out, with one failure for the chunk's lot of them. A
-    summary that fails leaves the captions: the next run writes it alone. Raises EngineError where the captioner cannot
-    be reached: then the whole chunk is left for the next run.
+    summary that fails leaves the captions: the next run writes it alone. A chunk all of whose captions stayed cut is
+    summarized from its spoken lines; without any it has no summary. Raises EngineError where the captioner cannot be
+    reached: then the whole chunk is left for the next run.
     """
     if chunk.unchanged or chunk.failed:
         return chunk
-    if not chunk.captions:
+    if not chunk.is_captioned:
         chunk = await caption_frames(chunk, settings, captioner)
-    if not chunk.captions:
-        return replace(chunk, frames=(), failed=True)
+    if chunk.failed or not (chunk.captions or chunk.lines):
+        return chunk
     try:
         return await summarize_chunk(chunk, settings, summarizer)
     except (EngineError, ParseError) as error:
@@ -384,13 +403,16 @@ async def caption_frames(chunk: Chunk, settings: Settings, captioner: Engine) ->
 async def _caption(jpeg: bytes, settings: Settings, captioner: Engine) -> Asked[FrameCaption]:
     request = caption_request(jpeg, settings.caption_prompt, max_tokens=settings.config.index.caption_tokens)
     try:
-        return await ask(captioner, request, parse_caption)
+        return await ask(captioner, request, parse_caption, room=ROOM)
     except RequestError as error:
         return Asked(None, Usage(), 1, error)
 
 
 def with_captions(chunk: Chunk, shared: Sequence[int | None], asked: Mapping[int, Asked[FrameCaption]]) -> Chunk:
-    """The chunk with what was asked, by frame position; a frame shares what its source has, if that has anything."""
+    """The chunk with what was asked, by frame position; a frame shares what its source has, if that has anything.
+
+    Without a single caption it has failed, unless all of them were cut: then it goes on without.
+    """
     rows = []
     for position, frame in enumerate(chunk.frames):
         source = shared[position]
@@ -398,12 +420,16 @@ def with_captions(chunk: Chunk, shared: Sequence[int | None], asked: Mapping[int
         if caption is not None:
             rows.append(Captioned(frame.ts_ms, None if source is None else chunk.frames[source].ts_ms, caption))
     errors = [answer.error for answer in asked.values() if answer.error is not None]
+    all_cut = bool(errors) and all(was_cut(error) for error in errors)
+    failed = not rows and not all_cut
     failures = chunk.failures
     if errors:
         first = f"{len(errors)} of {len(asked)} frames; first: {errors[0]}"
-        failures += (Failure("caption", type(errors[0]).__name__, first),)
+        failures += (Failure("caption", CUT if all_cut else type(errors[0]).__name__, first),)
     return replace(
         chunk,
+        frames=() if failed else chunk.frames,
+        failed=failed,
         captions=tuple(rows),
         captions_are_new=True,
         caption_usage=sum((answer.usage for answer in asked.values()), Usage()),
