@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray.data
-from loupe.captioning import ROOM, caption_request, parse_caption
+from loupe.captioning import caption_request, parse_caption
 from loupe.config import VllmModel, resolve_source
 from loupe.engines.counting import picture_usage
-from loupe.engines.parsing import Asked
+from loupe.engines.parsing import ROOM, Asked
 from loupe.engines.protocol import ChatRequest, EngineError, ParseError, Reply, RequestError
 from loupe.engines.templating import ChatTemplate, open_template
 from loupe.engines.vllm import engine_arguments, placement, structured_outputs

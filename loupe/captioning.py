@@ -6,9 +6,6 @@ from loupe.prompts import Prompt
 from schemas.messages import Image, Message, Text
 from schemas.outputs import FrameCaption
 
-ROOM = 2
-"""Times `index.caption_tokens` that a caption may have which was cut at them."""
-
 
 def caption_request(jpeg: bytes, prompt: Prompt, *, key: str | None = None, max_tokens: int = 256) -> ChatRequest:
     """Ask for the caption of one frame: the prompt first, so that its prefix is shared by all frames."""

@@ -88,7 +88,8 @@ def _without_logs(schema: dict[str, Any]) -> dict[str, Any]:
 
 LOWEST: tuple[AsksFor, ...] = (video_summary_request,)
 ABOVE: tuple[AsksFor, ...] = (video_summary_request, summary_alone_request)
-"""What parts are asked for at a level of the hierarchy: the next where the one before cannot be read."""
+"""What parts are asked for at a level of the hierarchy: the next where the one before cannot be read.
+A single part is asked for as one above is: there is nothing to halve."""
 
 
 def parse_video_summary(reply: Reply) -> VideoSummary:
@@ -131,10 +132,11 @@ async def condense(
 ) -> Asked[list[Condensed]]:
     """Condense parts into one; where that cannot be read, as where so many logs are cut, each half of them by itself.
 
-    Gives the error of what could not be read, with a value if its halves could. Raises EngineError.
+    A single part of which no summary with logs can be read goes without. Gives the error of what could not be read,
+    with a value if its halves could. Raises EngineError.
     """
     usage, sent, error = Usage(), 0, None
-    for asks_for in ways:
+    for asks_for in ways if len(parts) > 1 else ABOVE:
         whole = await ask(engine, asks_for(parts, prompt, max_tokens), parse_video_summary)
         usage, sent, error = usage + whole.usage, sent + whole.requests, whole.error
         if whole.value is not None:

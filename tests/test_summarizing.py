@@ -94,6 +94,12 @@ async def test_one_part_that_cannot_be_condensed_ends_it() -> None:
         await summarized(4, longwinded(at_most=0))
 
 
+async def test_one_part_whose_logs_fit_no_reply_is_summarized_without() -> None:
+    summary, sent = await summarized(1, thorough(tokens=20))
+    assert (summary.summary, summary.events) == ("1 parts", [])
+    assert sent == 3 + 1
+
+
 async def test_parts_that_do_not_become_fewer_end_it() -> None:
     with pytest.raises(ParseError, match="a video summary"):
         await summarized(4, longwinded(at_most=1))

@@ -80,7 +80,7 @@ class Index(Section):
     caption_tokens: int = Field(default=768, ge=16)
     """Tokens of a caption, at most; twice as many where it was cut. A slide of a hundred words takes more than 300."""
     summary_tokens: int = Field(default=256, ge=16)
-    """Tokens of a chunk's summary, at most."""
+    """Tokens of a chunk's summary, at most; twice as many where it was cut."""
     video_summary_tokens: int = Field(default=2048, ge=16)
     """Tokens of a film's summary and logs, at most."""
     summary_fan_in: int = Field(default=10, ge=2)

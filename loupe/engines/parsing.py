@@ -14,6 +14,8 @@ M = TypeVar("M", bound=BaseModel)
 
 TEMPERATURES = (0.0, 0.3, 0.7)
 """A reply that does not parse is asked for again, a little warmer: the same request would give the same reply."""
+ROOM = 2
+"""Times its `max_tokens` that a reply may have which was cut at them, where a caller of `ask` gives it more room."""
 
 
 @dataclass(frozen=True)

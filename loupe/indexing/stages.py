@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from loupe import storage, subtitles, timeline, transcribing
-from loupe.captioning import ROOM, caption_request, parse_caption
+from loupe.captioning import caption_request, parse_caption
 from loupe.config import OF_A_MODEL, Config, Role, digest
 from loupe.embedding import Embedder
-from loupe.engines.parsing import Asked, ask, was_cut
+from loupe.engines.parsing import ROOM, Asked, ask, was_cut
 from loupe.engines.protocol import Engine, EngineError, ParseError, RequestError
 from loupe.indexing import sharing
 from loupe.library import ChunkMarker, Library
@@ -448,7 +448,7 @@ async def summarize_chunk(chunk: Chunk, settings: Settings, summarizer: Engine) 
     lines = [(line.start_ms / 1000, line.text) for line in chunk.lines]
     tokens = settings.config.index.summary_tokens
     request = chunk_summary_request(captions, lines, settings.summary_prompt, max_tokens=tokens)
-    asked = await ask(summarizer, request, parse_chunk_summary)
+    asked = await ask(summarizer, request, parse_chunk_summary, room=ROOM)
     if asked.value is None:
         assert asked.error is not None
         raise asked.error
