@@ -38,7 +38,7 @@ from loupe.study.measures import Measured, Study, measure, tokens_a_frame
 from loupe.study.outcomes import Answers, read_outcomes
 from loupe.study.page import page
 from loupe.study.places import Places, overrides
-from loupe.study.plan import FULL, HELD_OUT_SEED, QUICK, Point, Setting, Size, asked_of, points_of, whole_of
+from loupe.study.plan import CURVES, FULL, HELD_OUT_SEED, QUICK, Point, Setting, Size, asked_of, points_of, whole_of
 from loupe.study.sections import Story
 from loupe.study.work import Questions, Task
 from schemas.study import POINTS, SETTING_SCORES
@@ -93,7 +93,8 @@ class Arguments:
     tokens_per_frame: float | None = None
     """Of a frame, where a whole film is passed; if not given, what frames add to the prompts of `passive`."""
     reasons: str | None = None
-    """YAML file with a sentence a curve on why it came out as it did; reasons.yaml in the output if not given."""
+    """YAML file with a sentence a curve on why it came out as it did; NAME.reasons.yaml beside the config NAME.yaml if
+    not given."""
     plan: bool = False
     """Print what is left, with estimates, and stop."""
 
@@ -218,8 +219,11 @@ def make_indexes(arguments: Arguments, places: Places, size: Size, start: Start)
 
 
 def answer_all(arguments: Arguments, places: Places, tasks: Sequence[Task], start: Start) -> Mapping[str, str]:
-    """Run the jobs of all settings that have questions left; why some could not be run, by the setting's name."""
-    left = [task for task in tasks if task.left]
+    """Run the jobs of all settings that have questions left, the longest first, so that no core waits for a last one.
+
+    Gives why some could not be run, by the setting's name.
+    """
+    left = sorted((task for task in tasks if task.left), key=lambda task: work.cost_of(task).seconds, reverse=True)
     say(f"{len(tasks)} settings, {len(tasks) - len(left)} of them finished before")
 
     def answer(task: Task) -> tuple[str, str | None]:
@@ -317,7 +321,7 @@ def write(
         findings=findings(rows, size),
         size=size,
         models=sorted({f"{role}: {name}" for each in tasks for role, name in each.config.roles.items()}),
-        reasons=reasons(arguments, places),
+        reasons=reasons(arguments),
         notes=[*notes(arguments, size), f"A frame of a full pass is counted as {a_frame:.4g} tokens, {how}."],
     )
     pq.write_table(as_table(rows), places.root / "points.parquet")
@@ -357,9 +361,10 @@ def scores_table(answers: Mapping[str, Answers]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SETTING_SCORES)
 
 
-def reasons(arguments: Arguments, places: Places) -> Mapping[str, str]:
+def reasons(arguments: Arguments) -> Mapping[str, str]:
     """Why curves came out as they did, as far as somebody wrote it down. Raises StudyError."""
-    place = Path(arguments.reasons or places.root / "reasons.yaml")
+    beside = ROOT / Path(arguments.config).with_suffix(".reasons.yaml")
+    place = Path(arguments.reasons) if arguments.reasons else beside
     if not place.exists() and not arguments.reasons:
         return {}
     try:
@@ -368,7 +373,9 @@ def reasons(arguments: Arguments, places: Places) -> Mapping[str, str]:
         raise StudyError(f"the reasons cannot be read: {error}") from error
     if not isinstance(told, dict):
         raise StudyError(f"{place} is not a map of curves to sentences")
-    return {str(curve): str(sentence) for curve, sentence in told.items()}
+    if strange := told.keys() - set(CURVES):
+        raise StudyError(f"{place}: {min(strange)!r} is none of the curves {', '.join(CURVES)}")
+    return {curve: str(sentence) for curve, sentence in told.items()}
 
 
 def notes(arguments: Arguments, size: Size) -> list[str]:

@@ -1,9 +1,13 @@
-"""Who works in a Ray cluster of a test's own (the fixture `cluster`)."""
+"""A Ray cluster of a test's own (the fixture `cluster`): how jobs are submitted to it, and who works in it."""
 
 import contextlib
+import sys
 
 import psutil
 import pytest
+
+SUBMIT = (sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--", "python")
+"""The command line of a submitted job, up to the job's script."""
 
 
 def find_worker(cluster: dict[str, str], title: str) -> psutil.Process | None:

@@ -131,7 +131,7 @@ async def test_a_look_that_had_no_room_beside_a_long_result_may_come_back(librar
     """The second search is short, and of the first only the places stay: within some bounds the look has room again."""
     said = [look(0, 8, 9, thought="so " * 100), search("a cat"), search("a dog", start=1, end=2), answer("A")]
     shown = []
-    for prompt_tokens in range(2000, 2800, 8):
+    for prompt_tokens in range(2000, 2800, 16):
         bounds = {"prompt_tokens": prompt_tokens, "letters_per_token": 3.0, "whole_turns": 6}
         cast = Cast(library, vlm=said, shown=bounds)
         assert (await cast.play(question(), "investigator")).status == "answered"

@@ -11,18 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
+from loupe.config import ROOT
 from tests.agent_scene import small_library
 from tests.answer_scene import answer_all, config, config_tree, ids, report, rows, write_questions
 from tests.faulty_endpoint import FaultyEndpoint, play
 from tests.openai_server import Body
-from tests.ray_scene import worker_of
+from tests.ray_scene import SUBMIT, worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
-ROOT = Path(__file__).parent.parent
 ANSWERING = "MapWorker(Map(AnswerQuestions))"
 """In the title of a worker process that answers."""
-SUBMIT = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
-SUBMIT += ["python", "jobs/answer_batch.py"]
+ANSWER = (*SUBMIT, "jobs/answer_batch.py")
 QUESTIONS = 60
 
 
@@ -44,7 +43,7 @@ def write_config(folder: Path, database: str, url: str, **answer: Any) -> Path:
 
 def submitted(env: dict[str, str], *arguments: str) -> str:
     """What the job says, as a Ray job that ended well."""
-    return done([*SUBMIT, *arguments], env)
+    return done([*ANSWER, *arguments], env)
 
 
 def done(command: list[str], env: dict[str, str]) -> str:
@@ -91,7 +90,7 @@ def test_a_submitted_job_refuses_to_write_into_the_copy_that_it_runs_in(
     database: str, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, database, "http://127.0.0.1:9/v1")
-    refused = begun([*SUBMIT, "--config", str(config), "--output", "here"], cluster)
+    refused = begun([*ANSWER, "--config", str(config), "--output", "here"], cluster)
     said, _ = refused.communicate()
     assert refused.returncode != 0
     assert "answer_batch: here would be lost" in said

@@ -3,18 +3,15 @@
 import ast
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import get_args
 
 from loupe.answering import store
-from loupe.config import Answer, Index, OpenAIModel, Role, VllmModel
+from loupe.config import ROOT, Answer, Index, OpenAIModel, Role, VllmModel
 from loupe.config.index import Toytown
 from loupe.config.models import EmbeddingModel, FasterWhisperModel, LocalModel, Price, Serve, WhisperModel
 from loupe.config.section import Section
 from loupe.config.serving import Serving
 from loupe.library.tables import STEPS
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_every_boundary_stands_in_the_table_of_the_docs() -> None:

@@ -5,9 +5,9 @@ import inspect
 
 import pytest
 
+from loupe.config import ROOT
 from loupe.config.index import Stage, Stages
 from loupe.config.section import Actors, Section
-from tests.test_docs import ROOT
 
 
 @pytest.mark.parametrize("section", [Actors, Stage, Stages])

@@ -1,18 +1,15 @@
 """The engine of models in the process, on tiny models with random weights: what holds must hold for any weights."""
 
 import asyncio
-import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from jsonschema import validate
-from PIL import Image as Picture
 
 from loupe.asking import ask_request
 from loupe.captioning import caption_request
@@ -26,6 +23,7 @@ from loupe.prompts import load
 from schemas.messages import Image, Message
 from schemas.outputs import FrameCaption
 from tests import tiny_models
+from tests.pictures import picture
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "qwen3_vl": tiny_models.qwen3_vl,
@@ -54,13 +52,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(params=list(MAKERS))
 def source(sources: dict[str, str], request: pytest.FixtureRequest) -> str:
     return sources[request.param]
-
-
-def picture(seed: int, width: int = 48, height: int = 32) -> Image:
-    pixels = np.random.default_rng(seed).integers(0, 255, (4, 6, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Picture.fromarray(pixels).resize((width, height)).save(file, "JPEG")
-    return Image(jpeg=file.getvalue())
 
 
 def ask(*content: str | Image, **settings: Any) -> ChatRequest:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 import math
 import time
 from collections.abc import AsyncIterator
@@ -10,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from PIL import Image as Picture
 from pydantic import BaseModel
 from ray.exceptions import ActorDiedError
 
@@ -24,6 +22,7 @@ from schemas.messages import Image, Message
 from schemas.outputs import FrameCaption, Verdict, VideoSummary
 from serving.replicas import ray_errors
 from tests.openai_server import FAULTS, OpenAIServer
+from tests.pictures import one_colour
 from tests.serving_front import front, voices
 
 KEY = "sk-the-secret-of-the-test"
@@ -49,14 +48,8 @@ def ask(text: str = "Is it?", **settings: Any) -> ChatRequest:
     return ChatRequest((Message(role="user", content=text),), **settings)
 
 
-def jpeg(width: int = 8, height: int = 6) -> bytes:
-    file = io.BytesIO()
-    Picture.new("RGB", (width, height), "red").save(file, "JPEG")
-    return file.getvalue()
-
-
 async def test_a_caption_request_arrives_whole_and_its_reply_is_read() -> None:
-    request = caption_request(jpeg(), load("full", "caption"), max_tokens=77)
+    request = caption_request(one_colour("red"), load("full", "caption"), max_tokens=77)
     with OpenAIServer(lambda body: digest(request)) as server:
         async with client(server, extra_body={"top_k": 3, "temperature": 0.2}) as engine:
             reply = await engine.chat(request)
@@ -74,7 +67,7 @@ async def test_a_caption_request_arrives_whole_and_its_reply_is_read() -> None:
     assert text == {"type": "text", "text": load("full", "caption").text}
     head, _, data = picture["image_url"]["url"].partition(",")
     assert head == "data:image/jpeg;base64"
-    assert base64.b64decode(data) == jpeg()
+    assert base64.b64decode(data) == one_colour("red")
 
 
 @pytest.mark.parametrize("model", [FrameCaption, VideoSummary, Verdict])

@@ -17,7 +17,7 @@ from loupe.summarizing import (
     video_summary_request,
 )
 from schemas.messages import Image, Message, Usage
-from tests.test_engines_openai import jpeg
+from tests.pictures import one_colour
 
 
 def ask(text: str) -> ChatRequest:
@@ -45,7 +45,7 @@ async def test_a_function_answers_at_once_or_later() -> None:
 
 async def test_the_rule_digest_answers_every_schema_of_ours() -> None:
     engine = open_engine(ScriptedModel(engine="scripted"))
-    red, wide = Image(jpeg=jpeg()), Image(jpeg=jpeg(16, 6))
+    red, wide = Image(jpeg=one_colour("red")), Image(jpeg=one_colour("red", 16, 6))
     caption = parse_caption(await engine.chat(caption_request(red.jpeg, load("tiny", "caption"))))
     again = parse_caption(await engine.chat(caption_request(red.jpeg, load("tiny", "caption"), key="another")))
     other = parse_caption(await engine.chat(caption_request(wide.jpeg, load("tiny", "caption"))))

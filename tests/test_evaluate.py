@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from jobs.evaluate import Arguments, evaluate
+from loupe.config import ROOT
 from loupe.library import Library
 from loupe.results import ResultsError
 from schemas.questions import UNANSWERABLE, Question
 from schemas.traces import Trace
 from tests.results_scene import FILM, doubt, letter, trace, turn, write_questions, write_run
 
-ROOT = Path(__file__).parent.parent
 QUESTIONS = [
     letter("right"),
     letter("wrong", "B"),

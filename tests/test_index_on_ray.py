@@ -13,14 +13,14 @@ import psutil
 import pytest
 import yaml
 
+from loupe.config import ROOT
 from loupe.library import Library
 from tests.in_process import index
 from tests.index_run import SCRIPTED, config
 from tests.index_scene import film, rows, small_library
-from tests.ray_scene import find_worker, worker_of
+from tests.ray_scene import SUBMIT, find_worker, worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
-ROOT = Path(__file__).parent.parent
 SAMPLING, FINISHING = "MapWorker(Map(SampleFrames))", "FinishFilms"
 """In the titles of worker processes: of the stage that decodes, and of the one that finishes films."""
 
@@ -60,8 +60,7 @@ def test_kill_9_of_the_driver_before_and_after_the_markers_and_a_submitted_job_t
         assert bool(Library.open(database).chunk_markers()) is markers
     file = tmp_path / "scripted.yaml"
     file.write_text(yaml.safe_dump(SCRIPTED))
-    command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", ".", "--"]
-    command += ["python", "jobs/index_library.py", "--config", str(file)]
+    command = [*SUBMIT, "jobs/index_library.py", "--config", str(file)]
     command += ["--library", str(films), "--database", database]
     submitted = subprocess.run(command, cwd=ROOT, env=cluster, capture_output=True, text=True, check=False)
     said = submitted.stdout + submitted.stderr

@@ -7,7 +7,7 @@ from loupe.indexing.stages import CUT, Captioned, Chunk, Film, Frame
 from schemas.messages import Usage
 from schemas.outputs import ChunkSummary, FrameCaption
 from tests.index_run import config
-from tests.test_engines_local import picture
+from tests.pictures import picture
 
 CAPTION = FrameCaption(caption="A dog runs.", subjects=[], actions=[], place="park", objects=[], on_screen_text=[])
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from loupe.config import ROOT
 from loupe.processes import boot, process_start
-from tests.test_docs import ROOT
 
 Process = subprocess.Popen[bytes]
 

@@ -24,8 +24,8 @@ from loupe.engines.waves import wav
 from schemas.messages import Audio, Image, Message, Text, Usage
 from serving.errors import ApiError
 from serving.guarding import check_caller
+from tests.pictures import picture
 from tests.serving_front import client, front, post, voices
-from tests.test_engines_local import picture
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 SCHEMA = {"type": "object", "properties": {"place": {"enum": ["harbour"]}}, "required": ["place"]}

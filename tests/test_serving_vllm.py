@@ -26,7 +26,7 @@ from loupe.prompts import load
 from schemas.messages import Image, Message, Text
 from schemas.outputs import FrameCaption
 from tests.serving_front import client
-from tests.test_vllm import CAPTIONER, CPU, CPU_ENV
+from tests.vllm_scene import CAPTIONER, CPU, CPU_ENV
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1200)]
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]

@@ -1,20 +1,18 @@
 """The training loop, on a model small enough to learn a few sentences by heart within seconds."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image as Picture
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from loupe.training import sft, tiny_vlm
 from loupe.training.checkpoints import linear_decay, one_cycle
 from loupe.training.muon import MuonAndAdam, hidden_and_others, orthogonal
 from schemas.messages import Image, Message, Text
+from tests.pictures import one_colour
 
 WORDS = ["the cat sat on the mat", '{"caption":"A cat.","objects":["mat"]}', "user\nassistant\nWhat is this?"]
 
@@ -52,19 +50,14 @@ def small_model(processor: sft.Processor) -> Qwen3VLForConditionalGeneration:
     return Qwen3VLForConditionalGeneration(Qwen3VLConfig.from_dict(config))
 
 
-def jpeg(shade: int) -> bytes:
-    packed = io.BytesIO()
-    Picture.fromarray(np.full((48, 64, 3), shade, np.uint8)).save(packed, "JPEG")
-    return packed.getvalue()
-
-
-def asked(shade: int) -> tuple[Message, ...]:
-    return (Message(role="user", content=(Text(text="What is this?"), Image(jpeg=jpeg(shade)))),)
+def asked(colour: str) -> tuple[Message, ...]:
+    shown = Image(jpeg=one_colour(colour, 64, 48))
+    return (Message(role="user", content=(Text(text="What is this?"), shown)),)
 
 
 EXAMPLES = [
-    sft.Example(asked(0), "the mat"),
-    sft.Example(asked(255), "the cat sat"),
+    sft.Example(asked("black"), "the mat"),
+    sft.Example(asked("white"), "the cat sat"),
     sft.Example((Message(role="user", content="What is this?"),), "a"),
 ]
 

@@ -1,7 +1,6 @@
 """The study as a command: films, indexes and answers are made once, and the page is written from what stands there."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests import in_process
 from tests.answer_scene import config_tree
 from tests.answer_scene import in_process as answers_in_process
 from tests.faulty_endpoint import FaultyEndpoint
-from tests.test_report_html import Seen
+from tests.html_page import Seen
 
 
 class InProcess:
@@ -148,7 +147,7 @@ def test_a_front_that_the_config_names_is_asked_where_the_command_names_none(tmp
 
 def test_what_takes_nothing_away_is_not_asked_and_says_so(tmp_path: Path) -> None:
     started = InProcess()
-    assert job.run(arguments(tmp_path, set=("answer.critic.mode=off",)), started) == 0
+    assert job.run(arguments(tmp_path, lengths=(0.5,), at=0.5, set=("answer.critic.mode=off",)), started) == 0
     assert not [name for name in started.names if "critic.mode=off" in name]
     assert [name for name in started.names if "hearing=off" in name]
     text = Seen((tmp_path / "study" / "study.html").read_text()).text
@@ -234,17 +233,18 @@ def test_a_command_runs_in_a_process_whose_words_are_kept(tmp_path: Path, capsys
     assert (code, words) == (3, "so it is")
     assert (tmp_path / "logs" / "a.log").read_text() == "so it is\n"
     assert "a try: exit code 3" in capsys.readouterr().out
-    assert sys.executable
 
 
-def test_reasons_are_read_from_beside_the_page(tmp_path: Path) -> None:
-    places = job.Places(tmp_path, 1, "i", "a")
-    assert job.reasons(Arguments(), places) == {}
-    (tmp_path / "reasons.yaml").write_text("budget: It stops too late.\n")
-    assert job.reasons(Arguments(), places) == {"budget": "It stops too late."}
-    (tmp_path / "other.yaml").write_text("- no map\n")
-    with pytest.raises(job.StudyError, match="not a map"):
-        job.reasons(Arguments(reasons=str(tmp_path / "other.yaml")), places)
+def test_reasons_are_read_from_beside_the_config(tmp_path: Path) -> None:
+    config = str(tmp_path / "mine.yaml")
+    assert job.reasons(Arguments(config=config)) == {}
+    (tmp_path / "mine.reasons.yaml").write_text("budget: It stops too late.\n")
+    assert job.reasons(Arguments(config=config)) == {"budget": "It stops too late."}
+    for text, why in (("- no map", "not a map"), ("cost: It is high.", "'cost' is none of the curves length, budget,")):
+        (tmp_path / "other.yaml").write_text(text)
+        with pytest.raises(job.StudyError, match=why):
+            job.reasons(Arguments(reasons=str(tmp_path / "other.yaml")))
+    assert job.reasons(Arguments()).keys() >= {"length"}  # of the demo's models
 
 
 def test_the_folder_of_a_setting_can_be_named_on_a_command_line() -> None:

@@ -1,7 +1,6 @@
 """The tiny VLM: it trains as transformers would, its tasks are true, and the one that ships keeps its word."""
 
 import asyncio
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +23,7 @@ from loupe.benchmarks.toytown.writing import HELD_OUT
 from loupe.captioning import caption_request, parse_caption
 from loupe.engines.local import LocalEngine
 from loupe.engines.protocol import ChatRequest, Reply
+from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
 from loupe.summarizing import parse_chunk_summary, parse_video_summary, video_summary_request
 from loupe.training import score_tasks, sft, tiny_vlm, toytown_heads
@@ -58,12 +58,6 @@ def tokenizer() -> Any:
 @pytest.fixture(scope="module")
 def model(tokenizer: Any) -> Any:
     return tiny_vlm.untrained(tokenizer).eval()
-
-
-def jpeg(picture: np.ndarray) -> bytes:
-    packed = io.BytesIO()
-    Picture.fromarray(picture).save(packed, "JPEG", quality=85)
-    return packed.getvalue()
 
 
 # --- training does what transformers would do -------------------------------------------------------------------------
@@ -119,7 +113,7 @@ def test_training_asks_what_use_asks(tokenizer: Any, model: Any, tmp_path: Path)
     """The ids of a caption task are those that a request with a real picture becomes."""
     tiny_vlm.save(model, tokenizer, tmp_path)
     processor = sft.Processor.load(tmp_path)
-    request = caption_request(jpeg(draw(KITCHEN)), load("tiny", "caption"))
+    request = caption_request(encode_jpeg(draw(KITCHEN)), load("tiny", "caption"))
     ids, _ = TaskEncoder(tokenizer).ids(tasks.caption_task(KITCHEN, 0))
     encoded = sft.encode(sft.Example(request.messages, caption(KITCHEN).model_dump_json()), processor)
     assert encoded["input_ids"].tolist() == ids
@@ -287,20 +281,20 @@ def ask_shipped(requests: list[ChatRequest]) -> list[Reply]:
 def test_the_shipped_model_captions_stills_it_never_saw() -> None:
     stills = [drawn for drawn, _ in zip(drawn_stills(HELD_OUT + 7), range(40), strict=False)]
     prompt = load("tiny", "caption")
-    replies = ask_shipped([caption_request(jpeg(draw(drawn.still)), prompt) for drawn in stills])
+    replies = ask_shipped([caption_request(encode_jpeg(draw(drawn.still)), prompt) for drawn in stills])
     said = [parse_caption(reply) for reply in replies]
     scores = caption_scores.score(zip([caption(drawn.still) for drawn in stills], said, strict=True))
     assert scores["all"].f1 >= 0.85, {field: round(score.f1, 2) for field, score in scores.items()}
 
 
 def test_the_shipped_model_answers_about_a_frame() -> None:
-    request = ask_request("Where is this?", [(3.0, Image(jpeg=jpeg(draw(KITCHEN))))], load("tiny", "ask"))
+    request = ask_request("Where is this?", [(3.0, Image(jpeg=encode_jpeg(draw(KITCHEN))))], load("tiny", "ask"))
     (answer,) = ask_shipped([request])
     assert parse_answer(answer).answer == "kitchen"
 
 
 def test_the_shipped_model_answers_about_sixteen_frames() -> None:
-    frames = [(float(i), Image(jpeg=jpeg(draw(replace(KITCHEN, noise=i))))) for i in range(16)]
+    frames = [(float(i), Image(jpeg=encode_jpeg(draw(replace(KITCHEN, noise=i))))) for i in range(16)]
     (answer,) = ask_shipped([ask_request("Where is this at 3.0?", frames, load("tiny", "ask"))])
     assert parse_answer(answer).answer == "kitchen"
 

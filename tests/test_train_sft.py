@@ -18,10 +18,10 @@ from loupe.benchmarks.toytown.captions import caption
 from loupe.benchmarks.toytown.render import draw
 from loupe.benchmarks.toytown.stills import random_still
 from loupe.captioning import caption_request
+from loupe.config import ROOT
 from loupe.media.pictures import encode_jpeg
 from loupe.prompts import load
 
-ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "loupe" / "benchmarks" / "toytown" / "vlm"
 NEW_NAME = "sousaphone"
 """A thing that the model has never heard of: what it is taught."""

@@ -13,12 +13,10 @@ import ray
 from infra.local_cluster import LOGICAL_CPUS
 from jobs import index_library, vllm_captions
 from jobs.vllm_captions import (
-    ERROR,
     Prompts,
     caption_with,
     caption_with_vllm,
     engine_config,
-    request_row,
     sampling_params,
 )
 from loupe.benchmarks.toytown.captions import caption
@@ -34,6 +32,7 @@ from loupe.engines.protocol import ChatRequest
 from loupe.engines.scripted import digest
 from loupe.engines.templating import open_template
 from loupe.indexing import stages
+from loupe.indexing.frame_rows import ERROR, request_row
 from loupe.indexing.stages import Chunk, Film, Frame
 from loupe.library import Library
 from loupe.media.pictures import encode_jpeg
@@ -41,9 +40,9 @@ from loupe.prompts import load
 from schemas.messages import Message
 from schemas.outputs import FrameCaption
 from tests import tiny_models
-from tests.test_engines_local import picture
+from tests.pictures import picture
+from tests.vllm_scene import CAPTIONER, CPU, CPU_ENV
 
-CAPTIONER = "loupe/benchmarks/toytown/vlm"
 CONFIG = Config.model_validate(
     {
         "models": {"eyes": {"engine": "vllm", "source": "nowhere"}, "hash": {"engine": "hashing"}},
@@ -153,25 +152,6 @@ def test_a_model_of_the_config_becomes_vllms_engine() -> None:
     assert config.engine_kwargs["tensor_parallel_size"] == 4
     assert config.engine_kwargs["mm_processor_cache_gb"] == 4
     assert (config.accelerator_type, config.runtime_env) == ("H200", {"env_vars": {"VLLM_X": "1"}})
-
-
-CPU = {
-    "dtype": "float32",
-    "max_model_len": 1024,
-    "max_num_seqs": 16,
-    "enforce_eager": True,
-    "skip_mm_profiling": True,
-    "distributed_executor_backend": "mp",
-}
-"""Of vLLM's engine where there is no GPU."""
-CPU_ENV = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "OMP_NUM_THREADS": "1",
-    "TORCHDYNAMO_DISABLE": "1",
-    "HF_HUB_OFFLINE": "1",
-    "PYTHONPATH": f"{ROOT / 'tests' / 'vllm_cpu'}:{ROOT}",
-}
 
 
 def on_cpu(config: Config, **index: Any) -> Config:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import hypot
 
 from loupe.scoring.statistics import Estimate
 from loupe.study.measures import (
@@ -187,29 +188,54 @@ def decided(yes: bool, no: bool, *by: Estimate | Measured) -> bool | None:
 
 def flat(one: Estimate, last: Estimate) -> bool | None:
     """Whether turns grow by no more than FLAT_TURNS from the beginning of a line to its end."""
-    return decided(last.high <= FLAT_TURNS * one.low, last.low > FLAT_TURNS * one.high, one, last)
+    least, most = difference(last, one, FLAT_TURNS)
+    return decided(most <= 0, least > 0, one, last)
 
 
 def level(one: Estimate, last: Estimate) -> bool | None:
     """Whether a share is, at the end of a line, within its interval at the beginning, or above it."""
     narrow = max(_width(one), _width(last)) <= WIDE
-    return decided(narrow and last.mean >= one.low, last.high < one.low, one, last)
+    _, most = difference(last, one)
+    return decided(narrow and last.mean >= one.low, most < 0, one, last)
 
 
 def falls(one: Estimate, last: Estimate) -> bool | None:
     """Whether the end of a line lies surely below its beginning; a share is never more than 1."""
     narrow = max(_width(one), _width(last)) <= WIDE * max(1.0, one.mean)
-    return decided(last.high < one.low, last.mean >= one.mean and narrow, one, last)
+    _, most = difference(last, one)
+    return decided(most < 0, last.mean >= one.mean and narrow, one, last)
+
+
+def difference(found: Estimate, other: Estimate, times: float = 1.0) -> tuple[float, float]:
+    """The interval of `found - times * other`, of different questions, from the interval of each.
+
+    What either may be off by to its side adds up as squares (Zou and Donner 2008, Statistics in Medicine 27, 1693).
+    """
+    (down, up), (other_down, other_up) = _sides(found), _sides(other)
+    mean = found.mean - times * other.mean
+    return mean - hypot(down, times * other_up), mean + hypot(up, times * other_down)
+
+
+def _sides(found: Estimate) -> tuple[float, float]:
+    """How far an interval reaches down and up from its mean."""
+    if found.low == found.high:
+        return _rule_of_three(found), _rule_of_three(found)
+    return found.mean - found.low, found.high - found.mean
 
 
 def _width(found: Estimate) -> float:
-    """Of its interval: a bootstrap of equal values has none, and then it is that of the rule of three."""
-    return max(found.high - found.low, 3 / found.count)
+    """Of its interval."""
+    return max(found.high - found.low, _rule_of_three(found))
 
 
 def _at_least(found: Estimate) -> float:
-    """The lower end of its interval; where all values are equal, by the rule of three."""
-    return min(found.low, found.mean - 3 / found.count)
+    """The lower end of its interval."""
+    return min(found.low, found.mean - _rule_of_three(found))
+
+
+def _rule_of_three(found: Estimate) -> float:
+    """How far off a mean of equal values may be: their bootstrap has no width, however few they are."""
+    return 3 / found.count
 
 
 def _ends(line: Sequence[tuple[float, Estimate]], planned: Sequence[float]) -> Ends | None:

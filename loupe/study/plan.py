@@ -7,11 +7,12 @@ answered once.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from loupe.benchmarks.toytown.writing import HELD_OUT
 
 Curve = Literal["length", "budget", "grounding", "ablation", "entropy", "amortization"]
+CURVES: tuple[str, ...] = get_args(Curve)
 QuestionSet = Literal["mixed", "times"]
 """mixed: the same kinds of question for every length; times: questions for spans alone."""
 

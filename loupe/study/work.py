@@ -81,8 +81,12 @@ class Cost:
     """About, of a core, with the tiny model."""
 
 
-def cost_of(setting: Setting, config: Config, asked: int, left: int) -> Cost:
-    """What so many questions would take that are left of a setting."""
+def cost_of(task: Task) -> Cost:
+    """What the questions would take that are left of a setting."""
+    return _cost(task.setting, task.config, len(task.questions), task.left)
+
+
+def _cost(setting: Setting, config: Config, asked: int, left: int) -> Cost:
     told = estimate(config, left, ANSWERS.empty_table())
     tokens = [told[f"{name}_tokens_at_most"] for name in ("prompt", "completion")]
     allowed = find_policy(setting.policy).allowance(config.answer, 0, round(60_000 * setting.minutes))
@@ -94,11 +98,10 @@ def cost_of(setting: Setting, config: Config, asked: int, left: int) -> Cost:
 def costs_of(places: Places, size: Size, points: Sequence[Point], configs: Mapping[Setting, Config]) -> list[Cost]:
     """What every setting would take; where films are missing, as if it had as many questions as it may have."""
     if not any(films_missing(places, size, minutes) for minutes in size.lengths):
-        tasks = tasks_of(points, questions_of(places, size), configs)
-        return [cost_of(task.setting, task.config, len(task.questions), task.left) for task in tasks]
+        return [cost_of(task) for task in tasks_of(points, questions_of(places, size), configs)]
     room: Mapping[QuestionSet, int] = {"mixed": size.questions, "times": size.times}
     counts = {setting: sum(room[kind] for kind in kinds) for setting, kinds in asked_of(points).items()}
-    return [cost_of(setting, configs[setting], count, count) for setting, count in counts.items()]
+    return [_cost(setting, configs[setting], count, count) for setting, count in counts.items()]
 
 
 def film_names(questions: Sequence[Question], films: int) -> list[str]:

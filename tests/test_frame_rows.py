@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.vllm_captions import ERROR, GatherChunks, SplitFrames
 from loupe.engines.scripted import ScriptedEngine
 from loupe.indexing import stages
+from loupe.indexing.frame_rows import ERROR, GatherChunks, SplitFrames
 from loupe.indexing.stages import CUT, Chunk, Film, Frame
 from tests.index_run import config
-from tests.test_engines_local import picture
+from tests.pictures import picture
 
 CAPTION = (
     '{"caption": "A dog runs.", "subjects": [], "actions": [], "place": "park", "objects": [], "on_screen_text": []}'
