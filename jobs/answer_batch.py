@@ -30,7 +30,7 @@ from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
 from loupe.answering.slots import Slots
-from loupe.answering.spans import Collector, open_collector
+from loupe.answering.telemetry import Collector, open_collector
 from loupe.answering.store import AnswerRows, Batch, Keep
 from loupe.config import Config, ConfigError
 from loupe.lease import Lease, LeaseError
@@ -96,14 +96,19 @@ class Arguments:
 
 
 def main() -> None:
-    """The command. Exit code 0: all questions ended; 1: some of them failed; 2: nothing was begun."""
+    """The command. Exit code 0: all questions ended; 1: some failed, or are left, and why; 2: nothing was begun."""
     arguments = tyro.cli(Arguments)
     try:
         config = with_arguments(configs.load(arguments.config, arguments.set), arguments)
         sys.exit(print_plan(config) if arguments.plan else run(config, retry_failed=arguments.retry_failed))
     except REFUSALS as error:
-        print(f"answer_batch: {error}", file=sys.stderr)
+        complain(error)
         sys.exit(2)
+
+
+def complain(error: Exception) -> None:
+    """Say why the job ends."""
+    print(f"answer_batch: {error}", file=sys.stderr)
 
 
 def with_arguments(config: Config, arguments: Arguments) -> Config:
@@ -173,12 +178,16 @@ def run(
         progress = Progress(len(left), finished)
         suspect, others = attempts.take_up(job.output, left)
         groups = [*map(Group, suspect), *preparing.groups_of(others, job.actors_max)]
-        with open_collector() as collector, Ticker(progress.line, job.progress_seconds):
-            parts = (answers_of or pipeline)(groups, config, this, progress.before.spent()) if groups else ()
-            with keeping(config, check) as keep:
-                write(parts, config, this, check, progress, collector, keep)
-        attempts.forget(job.output)
-        return report(progress, config)
+        try:
+            with open_collector() as collector, Ticker(progress.line, job.progress_seconds):
+                parts = (answers_of or pipeline)(groups, config, this, progress.before.spent()) if groups else ()
+                with keeping(config, check) as keep:
+                    write(parts, config, this, check, progress, collector, keep)
+            attempts.forget(job.output)
+            return report(progress, config)
+        except (storage.StorageError, LibraryError, LeaseError) as error:
+            complain(error)
+            return 1
 
 
 def write(

@@ -10,7 +10,8 @@ Run `python jobs/index_library.py --config C --library L --database D`, alone or
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +24,7 @@ from loupe import storage
 from loupe.config import Config, ConfigError, VllmModel
 from loupe.embedding import Embedder, dimensions_of, identity_of, open_embedder
 from loupe.engines.open import open_engine, open_transcriber, require_packages
-from loupe.engines.protocol import Engine
+from loupe.engines.protocol import Engine, UnavailableError
 from loupe.engines.speech import Transcriber
 from loupe.indexing import planning, rows, stages
 from loupe.indexing.committing import Stored, commit_chunks, commit_films
@@ -40,7 +41,8 @@ from jobs.late_pool import LatePool
 from jobs.on_ray import async_pool, connect_ray, lasting, pool, say, tasks
 
 Row = dict[str, Any]
-ChunksOf = Callable[[Sequence[Film], Settings], Iterable[Stored]]
+Stream = Generator[Stored, None, None]
+ChunksOf = Callable[[Sequence[Film], Settings], Stream]
 Finish = Callable[[Sequence[Row], Settings], Iterable[Sequence[Finished]]]
 
 
@@ -133,7 +135,7 @@ def run(
         try:
             progress = index_films(plan, settings, library, chunks_of, finish, prune=prune)
             return report(progress, plan, config)
-        except (storage.StorageError, LibraryError, LeaseError) as error:
+        except (storage.StorageError, LibraryError, LeaseError, UnavailableError) as error:
             complain(error)
             return 1
 
@@ -147,24 +149,28 @@ def index_films(
     *,
     prune: bool,
 ) -> Progress:
-    """Do what is planned, and count it. Raises StorageError, LibraryError, LeaseError after what was committed."""
+    """Do what is planned, and count it.
+
+    Raises StorageError, LibraryError, LeaseError, UnavailableError after what was committed.
+    """
     index = settings.config.index
-    total = sum(film.size for film in plan.pending)
+    total = sum(film.size * (1 - film.current) for film in plan.pending)
     films = len(plan.pending), total, len(plan.finished), len(plan.removed)
     with Progress(*films, index.progress_seconds) as progress:
         if plan.pending:
-            library.catch_up()  # with what a run that was killed has left in small files
+            tidy_up(library.catch_up)  # with what a run that was killed has left in small files
             last = index.stages.finish
             finishers = LatePool(FinishFilms, last, last.chunks_in_flight, settings)
             chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)
-            done = commit_chunks(chunks, plan.pending, settings, library, progress)
+            with closing(chunks):  # a job that ends in the middle ends its stages
+                done = commit_chunks(chunks, plan.pending, settings, library, progress)
             ready = films_to_finish(done, library, settings)
             finished = finish(ready, settings) if finish else finish_on_ray(ready, finishers)
             commit_films(finished, settings, library, progress)
         if prune:
             progress.counts.update(pruned=delete_removed(plan, library))
         if plan.pending or progress.counts["pruned"]:
-            tidy_up(library)
+            tidy_up(library.optimize)
     return progress
 
 
@@ -177,15 +183,15 @@ def delete_removed(plan: planning.Plan, library: Library) -> int:
     return len(plan.removed)
 
 
-def tidy_up(library: Library) -> None:
+def tidy_up(step: Callable[[], None]) -> None:
     """Merge small files and bring indexes up to date. Where storage fails, the tables are whole all the same."""
     try:
-        library.optimize()
-    except OSError as error:
-        say(f"the tables were not tidied up, which only makes them slower: {str(error).splitlines()[0]}")
+        step()
+    except storage.StorageError as error:
+        say(f"the tables were not tidied up, which only makes them slower: {error}")
 
 
-def pipeline(films: Sequence[Film], settings: Settings, finishers: LatePool) -> Iterator[Stored]:
+def pipeline(films: Sequence[Film], settings: Settings, finishers: LatePool) -> Stream:
     """The data-flow picture above, down to the vectors; comes out in any order. Opens who is needed after it."""
     connect_ray()
     config, stages = settings.config, settings.config.index.stages
@@ -245,11 +251,11 @@ class TranscribeChunks:
         chunk: Chunk = row["chunk"]
         if chunk.failed or not chunk.listens:
             return row
-        if self.transcriber is None:
-            model = self.settings.config.speech_model()
-            assert model is not None  # otherwise there is no such stage
-            self.transcriber = open_transcriber(model)
         try:
+            if self.transcriber is None:
+                model = self.settings.config.speech_model()
+                assert model is not None  # otherwise there is no such stage
+                self.transcriber = open_transcriber(model)
             chunk = await hear(chunk, self.settings, self.library, self.transcriber)
         except Exception as error:  # noqa: BLE001 - the row boundary
             chunk = chunk.fail("transcribe", error)
@@ -300,9 +306,9 @@ class StoreChunks:
     def __call__(self, batch: Row) -> Row:
         chunks: list[Chunk] = list(batch["chunk"])
         fragments = ""
-        if self.embedder is None:
-            self.embedder = open_embedder(self.config.embedding_model())
         try:
+            if self.embedder is None:
+                self.embedder = open_embedder(self.config.embedding_model())
             chunks = stages.embed(chunks, self.embedder)
             pixels = rows.frame_table([chunk for chunk in chunks if not chunk.failed])
             if pixels.num_rows:
@@ -344,7 +350,8 @@ def make_plan(config: Config, settings: Settings, library: Library | None) -> pl
     films = planning.list_films(config.index.library)
     if library is None:
         return planning.Plan(tuple(films), (), ())
-    return planning.plan(films, library.videos(), library.chunk_markers().values(), library.failures(), settings)
+    known = library.videos(columns=planning.OF_A_FILM)
+    return planning.plan(films, known, library.chunk_markers().values(), library.failures(), settings)
 
 
 def make_demo_films(config: Config) -> None:

@@ -93,8 +93,7 @@ class Arguments:
     tokens_per_frame: float | None = None
     """Of a frame, where a whole film is passed; if not given, what frames add to the prompts of `passive`."""
     reasons: str | None = None
-    """YAML file with a sentence a curve on why it came out as it did; NAME.reasons.yaml beside the config NAME.yaml if
-    not given."""
+    """YAML file with a sentence a curve on why it came out as it did; reasons.yaml in the output if not given."""
     plan: bool = False
     """Print what is left, with estimates, and stop."""
 
@@ -321,7 +320,7 @@ def write(
         findings=findings(rows, size),
         size=size,
         models=sorted({f"{role}: {name}" for each in tasks for role, name in each.config.roles.items()}),
-        reasons=reasons(arguments),
+        reasons=reasons(arguments, places),
         notes=[*notes(arguments, size), f"A frame of a full pass is counted as {a_frame:.4g} tokens, {how}."],
     )
     pq.write_table(as_table(rows), places.root / "points.parquet")
@@ -361,10 +360,9 @@ def scores_table(answers: Mapping[str, Answers]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SETTING_SCORES)
 
 
-def reasons(arguments: Arguments) -> Mapping[str, str]:
+def reasons(arguments: Arguments, places: Places) -> Mapping[str, str]:
     """Why curves came out as they did, as far as somebody wrote it down. Raises StudyError."""
-    beside = ROOT / Path(arguments.config).with_suffix(".reasons.yaml")
-    place = Path(arguments.reasons) if arguments.reasons else beside
+    place = Path(arguments.reasons or places.root / "reasons.yaml")
     if not place.exists() and not arguments.reasons:
         return {}
     try:

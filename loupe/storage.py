@@ -400,7 +400,7 @@ def _list_local(root: str) -> Iterator[Entry]:
         yield stat(root)
         return
     with _local_errors(root):
-        names = [Path(folder, name) for folder, _, files in os.walk(top, onerror=_raise) for name in files]
+        names = list(_files_below(top))
     for path, file in sorted((file.relative_to(top).as_posix(), file) for file in names):
         try:
             status = file.stat() if file.exists() else file.lstat()  # a broken link is listed, and fails when read
@@ -410,8 +410,17 @@ def _list_local(root: str) -> Iterator[Entry]:
             yield Entry(path, str(file), status.st_size, _local_etag(status), status.st_mtime)
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """All files in a folder and in those below it, linked ones too, but for links that lead back to a folder above."""
+    place = os.path.realpath(folder)
+    if place in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files_below(Path(entry.path), above | {place})
+            else:
+                yield Path(entry.path)
 
 
 def stat(uri: str) -> Entry:

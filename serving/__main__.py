@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import socket
 import sys
 import threading
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import openai
 import tyro
@@ -30,23 +32,44 @@ class Arguments:
 
 
 def main() -> None:
-    """The command. Exit code 2: the config is refused and nothing was begun."""
+    """The command. Exit code 2: the config is refused, and what is served stays as it was."""
     arguments = tyro.cli(Arguments)
     try:
         if arguments.detach and "RAY_ADDRESS" not in os.environ:
             raise ConfigError("--detach leaves the models to a Ray cluster: name it in RAY_ADDRESS")
         config = configs.load(arguments.config, arguments.set)
         app = application(config)
+        keep_ray_on_loopback()
+        start_serve(config.serving)
     except ConfigError as error:
         print(f"serving: {error}", file=sys.stderr)
         sys.exit(2)
-    keep_ray_on_loopback()
-    serve.start(http_options={"host": config.serving.host, "port": config.serving.port})
     serve.run(app)
     print(f"{', '.join(models_at(config.serving))} at {config.serving.url}", flush=True)
     if not arguments.detach:
         wait_for_ctrl_c()
         serve.shutdown()
+
+
+def start_serve(serving: Serving) -> None:
+    """Begin to listen. Raises ConfigError where the cluster serves at another address: it has one, and one config."""
+    served = serve.status().applications
+    serve.start(http_options={"host": serving.host, "port": serving.port})
+    if served and not is_heard(serving):
+        raise ConfigError(
+            f"this cluster serves already, and not at {serving.url}: a cluster serves one config at one address. "
+            "Serve at that address to replace it, or end it first (serve shutdown)"
+        )
+
+
+def is_heard(serving: Serving) -> bool:
+    """Whether somebody listens at the address."""
+    address = urlsplit(serving.url)
+    try:
+        socket.create_connection((address.hostname, serving.port), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def keep_ray_on_loopback() -> None:

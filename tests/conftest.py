@@ -1,6 +1,5 @@
 """Fixtures that several test files share."""
 
-import gc
 import uuid
 from collections.abc import Iterator
 
@@ -8,12 +7,6 @@ import pytest
 
 from infra.local_cluster import own_cluster
 from tests.s3 import S3, FaultyProxy, make_bucket, serve
-
-
-def pytest_collection_finish() -> None:
-    """What has been imported stays to the end: the collector need not look through it again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs import index_library
-from jobs.index_library import DescribeChunks, FinishFilms, SampleFrames, StoreChunks, TranscribeChunks, split_film
+from jobs.index_library import (
+    DescribeChunks,
+    FinishFilms,
+    SampleFrames,
+    StoreChunks,
+    Stream,
+    TranscribeChunks,
+    split_film,
+)
 from loupe.config import Config
-from loupe.indexing.committing import Stored
 from loupe.indexing.finishing import Finished
 from loupe.indexing.stages import Film, Settings
 from loupe.library.tables import BeforeCommit, nothing
@@ -18,7 +25,7 @@ def index(config: Config, before_commit: BeforeCommit = nothing, *, prune: bool 
     return index_library.run(config, prune=prune, before_commit=before_commit, chunks_of=chunks_of, finish=finish)
 
 
-def chunks_of(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
+def chunks_of(films: Sequence[Film], settings: Settings) -> Stream:
     sample, describe, store = (stage(settings) for stage in (SampleFrames, DescribeChunks, StoreChunks))
     transcribe = TranscribeChunks(settings) if settings.transcriber else None
 

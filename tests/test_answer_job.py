@@ -17,7 +17,7 @@ from loupe import storage
 from loupe.answering.run import RunError
 from loupe.answering.store import AnswerRows
 from loupe.config import Config, ConfigError
-from loupe.lease import Lease, LeaseHeld
+from loupe.lease import Lease, LeaseHeld, LeaseLost
 from loupe.library import LibraryError
 from schemas.results import ANSWERS
 from schemas.traces import TRACES, Trace
@@ -236,6 +236,20 @@ def test_a_film_that_is_nowhere_costs_its_question_alone(
     said = capsys.readouterr().out
     assert "failed: 1\n" in said
     assert "failed: 1 x " in said
+
+
+def test_a_job_that_ends_in_the_middle_says_so_and_has_begun(
+    database: str, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(step: str) -> None:
+        if step == "answers: write":
+            raise LeaseLost("another job has the lease")
+
+    settings = small(database, output, 4)
+    assert answer_all(settings, lost) == 1
+    assert capsys.readouterr().err == "answer_batch: another job has the lease\n"
+    assert answer_all(settings) == 0
+    assert len(rows(output)) == 4
 
 
 def test_a_reply_that_no_file_can_hold_costs_its_question_alone(database: str, output: str) -> None:

@@ -1,7 +1,9 @@
 """The index job, whole, in this process: what it writes, what it leaves alone, what it survives."""
 
 import base64
+import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -211,6 +213,35 @@ def test_a_finished_library_costs_nothing(films: Path, database: str) -> None:
     said = report(database)
     assert (said["requests"], said["prompt_tokens"], said["chunks"]) == (0, 0, 0)
     assert (said["films"]["pending"], said["films"]["finished_before"]) == (0, 2)
+
+
+def test_after_a_job_that_was_ended_the_plan_and_the_time_left_are_of_what_is_left(
+    films: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film(films / "a.mp4", 8)
+    film(films / "b.mp4", 4, first=200)
+    job = config(str(films), database, chunk_seconds=1, commit_chunks=1)
+    tree = job.model_dump()
+    tree["index"]["stages"]["store"]["chunks_in_flight"] = 1
+    job = Config.model_validate(tree)
+    passed: list[str] = []
+
+    def lost(step: str) -> None:
+        passed.append(step)
+        if passed.count("markers: upsert") == 7:
+            raise LeaseLost("another job has the lease")
+
+    index_library.print_plan(job)
+    whole = json.loads(capsys.readouterr().out)
+    assert (whole["frames"], whole["chunks"], whole["films_to_index"]) == (12, 12, 2)
+    assert index(job, lost) == 1
+    capsys.readouterr()
+    index_library.print_plan(job)
+    left = json.loads(capsys.readouterr().out)
+    assert (left["frames"], left["chunks"], left["films_to_index"]) == (6, 6, 2)
+    assert left["completion_tokens_about"] < whole["completion_tokens_about"]
+    assert index(job) == 0
+    assert re.search(r"chunks 6  .* 0 s left", capsys.readouterr().out)
 
 
 # Death
@@ -525,6 +556,20 @@ def test_a_model_that_is_away_leaves_its_chunks_to_the_next_run(films: Path, dat
     assert rows(database) == fresh(job)
 
 
+def test_where_no_model_answers_the_job_ends_and_the_rest_is_not_decoded_for_nothing(
+    films: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film(films / "a.mp4", 30)
+    job = config(str(films), database, chunk_seconds=1)
+    assert index(with_engine(job, **engine_that_is_down())) == 1
+    told = capsys.readouterr().err
+    chunks = len(rows(database)["failures"])
+    assert f"index_library: {chunks} chunks in a row had no answer from a model, the last for: " in told
+    assert chunks < 30
+    assert index(job) == 0
+    assert len(rows(database)["chunks"]) == 30
+
+
 def test_a_frame_that_the_model_refuses_costs_its_caption_alone(films: Path, database: str) -> None:
     film(films / "a.mp4", 4)
     job = config(str(films), database)
@@ -633,7 +678,7 @@ def test_a_film_is_not_complete_while_a_chunk_waits_for_its_model(films: Path, d
     film(films / "a.mp4", 4)
     index(config(str(films), database))
 
-    def one_fails(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
+    def one_fails(films: Sequence[Film], settings: Settings) -> index_library.Stream:
         for stored in in_process.chunks_of(films, settings):
             (chunk,) = stored.chunks
             failed = Stored((chunk.fail("describe", EngineError("gone")),), "")
@@ -655,7 +700,7 @@ def test_a_film_of_which_chunks_were_lost_on_their_way_is_not_complete(
     film(films / "a.mp4", 4)
     index(config(str(films), database))
 
-    def some_die(films: Sequence[Film], settings: Settings) -> Iterator[Stored]:
+    def some_die(films: Sequence[Film], settings: Settings) -> index_library.Stream:
         for stored in in_process.chunks_of(films, settings):
             if stored.chunks[0].index not in lost:
                 yield stored
@@ -728,6 +773,14 @@ def test_a_job_that_ends_in_the_middle_says_so_and_has_begun(
 
     assert index(job, lost) == 1
     assert capsys.readouterr().err == "index_library: another job has the lease\n"
+
+    def full(step: str) -> None:
+        if step == "markers: upsert":
+            raise OSError("LanceError(IO): No space left on device (os error 28)\nat local.rs:1")
+
+    assert index(job, full) == 1
+    said = "index_library: the tables cannot be read or written: LanceError(IO): No space left on device (os error 28)"
+    assert capsys.readouterr().err == said + "\n"
     (Path(database) / "report.json").mkdir()
     assert index(job) == 1
     assert "report.json" in capsys.readouterr().err

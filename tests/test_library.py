@@ -13,8 +13,9 @@ import lancedb
 import pytest
 
 from loupe.library import STEPS, ChunkMarker, CommitBatch, Library, LibraryError, write_frame_fragments
-from loupe.library.patience import passes
+from loupe.library.patience import passes, patiently
 from loupe.library.tables import Tables
+from loupe.storage import StorageError
 from schemas import tables
 from tests.library_scene import DIMENSIONS, TABLES, Scene, batch, stored, versions
 from tests.s3 import S3
@@ -494,6 +495,25 @@ def test_a_run_that_dies_in_its_upkeep_is_caught_up_by_the_next(step: str, left:
     assert len(Library.open(database).frames("a.mp4", range(0, 120_000, 1000))) == 120
 
 
+@pytest.mark.parametrize("step", ["compact", "index"])
+def test_a_commit_whose_upkeep_fails_is_there_and_says_so(
+    step: str, library: Library, database: str, caplog: pytest.LogCaptureFixture
+):
+    def full(announced: str) -> None:
+        if announced == step:
+            raise OSError("LanceError(IO): No space left on device (os error 28), local.rs:1")
+
+    scenes = [Scene("a.mp4", index) for index in range(40)]
+    many = batch(database, *scenes, pixels=False)
+    many = replace(many, fragments=[write_frame_fragments(database, scene.frames()) for scene in scenes])
+    opened = Library.open(database, before_commit=full)
+    opened.commit(many)
+    assert "only makes the tables slower: the tables cannot be read or written: LanceError(IO): No space" in caplog.text
+    assert len(library.captions("a.mp4")) == 120
+    with pytest.raises(StorageError, match="No space left"):
+        opened.optimize()
+
+
 def test_a_long_history_of_changes_ends_in_the_right_rows(library: Library, database: str):
     current = {}
     for turn in range(24):
@@ -570,3 +590,16 @@ def s3_error(reason: str) -> str:
 )
 def test_only_what_the_object_store_failed_is_tried_again(error: Exception, may: bool):
     assert passes(error) is may
+
+
+@pytest.mark.parametrize("error", [OSError("no space left\nat local.rs:1"), ValueError("the filter does not parse")])
+def test_what_storage_fails_is_told_and_a_wrong_question_is_raised_as_it_is(error: Exception):
+    def step() -> None:
+        raise error
+
+    if isinstance(error, OSError):
+        with pytest.raises(StorageError, match=r"^the tables cannot be read or written: no space left$"):
+            patiently(step)()
+    else:
+        with pytest.raises(ValueError, match="does not parse"):
+            patiently(step)()

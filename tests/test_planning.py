@@ -29,6 +29,7 @@ def complete(film: stages.Film, settings: Settings, **changes: Any) -> dict[str,
         "etag": film.etag,
         "size": film.size,
         "status": "complete",
+        "chunk_count": 1,
         "sampler": settings.sampler,
         "captioner": settings.captioner,
         "summarizer": settings.film_summarizer,
@@ -93,6 +94,25 @@ def test_what_differs_is_done_again(tmp_path: Path, settings: Settings, change: 
     (pending,) = plan.pending
     assert pending.trusted is trusted
     assert pending.markers == (marker,)
+
+
+@pytest.mark.parametrize(
+    ("change", "captioned", "current"),
+    [
+        ({"status": "indexing"}, 0.75, 0.75),
+        ({"status": "indexing", "summarizer": "another"}, 0.75, 0.0),
+        ({"sampler": "another"}, 0.0, 0.0),
+    ],
+)
+def test_of_a_film_that_was_begun_the_share_that_is_done_is_known(
+    tmp_path: Path, settings: Settings, change: dict[str, Any], captioned: float, current: float
+) -> None:
+    (film,) = planning.list_films(library(tmp_path, "one.mp4"))
+    markers = [ChunkMarker("one.mp4", index, "l", settings.caption_lineage("l"), "s", 0, 2000, 0) for index in range(3)]
+    markers.append(ChunkMarker("one.mp4", 3, "l", "by another captioner", "s", 0, 2000, 0))
+    videos = {film.video_id: complete(film, settings, chunk_count=4, **change)}
+    (pending,) = planning.plan([film], videos, markers, [], settings).pending
+    assert (pending.captioned, pending.current) == (captioned, current)
 
 
 def test_a_film_that_is_broken_is_not_tried_again_until_its_bytes_change(tmp_path: Path, settings: Settings) -> None:

@@ -192,6 +192,21 @@ async def test_killing_a_replica_loses_no_question(served: Served) -> None:
     await engine.close()
 
 
+def test_a_second_config_at_another_address_is_refused_and_the_first_still_answers(
+    served: Served, tmp_path: Path
+) -> None:
+    config, before = tmp_path / "other.yaml", served.replicas("tiny")
+    light = {"engine": "scripted", "serve": {"cpus": 0.1}}
+    serving = {"cpus": 0.1, "port": free_port()}
+    config.write_text(yaml.safe_dump({"models": {"script": light}, "roles": {}, "serving": serving}))
+    command = [sys.executable, "-m", "serving", "--config", str(config), "--detach"]
+    done = subprocess.run(command, cwd=ROOT, env=served.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"serves already, and not at http://127.0.0.1:{serving['port']}/v1" in done.stderr
+    assert served.replicas("tiny") == before
+    assert "tiny" in [model.id for model in served.client.models.list()]
+
+
 def test_serve_run_and_a_deploy_file(served: Served, tmp_path: Path) -> None:
     config, file = tmp_path / "scripted.yaml", tmp_path / "serve.yaml"
     light = {"engine": "scripted", "serve": {"cpus": 0.1}}

@@ -93,6 +93,18 @@ def test_a_file_whose_name_is_not_utf8_is_left_out_and_said(tmp_path: Path, capl
     assert record.getMessage().endswith("caf\\xe9.mp4' is left out: its name is not UTF-8")
 
 
+def test_linked_folders_are_listed_and_a_link_that_leads_back_is_not(tmp_path: Path) -> None:
+    library, disk = tmp_path / "library", tmp_path / "disk"
+    for folder in (library / "here", disk / "there"):
+        folder.mkdir(parents=True)
+        (folder / "a.mp4").write_bytes(b"x")
+    (library / "moved").symlink_to(disk)
+    (library / "here" / "round").symlink_to(library)
+    (disk / "there" / "back").symlink_to(library / "here")
+    listed = [entry.path for entry in storage.list_files(str(library))]
+    assert listed == ["here/a.mp4", "moved/there/a.mp4", "moved/there/back/a.mp4"]
+
+
 def test_a_broken_link_is_listed_and_a_pipe_is_not(tmp_path: Path) -> None:
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")

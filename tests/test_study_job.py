@@ -235,16 +235,17 @@ def test_a_command_runs_in_a_process_whose_words_are_kept(tmp_path: Path, capsys
     assert "a try: exit code 3" in capsys.readouterr().out
 
 
-def test_reasons_are_read_from_beside_the_config(tmp_path: Path) -> None:
-    config = str(tmp_path / "mine.yaml")
-    assert job.reasons(Arguments(config=config)) == {}
-    (tmp_path / "mine.reasons.yaml").write_text("budget: It stops too late.\n")
-    assert job.reasons(Arguments(config=config)) == {"budget": "It stops too late."}
+def test_reasons_are_read_from_beside_the_page(tmp_path: Path) -> None:
+    places = job.Places(tmp_path, 1, "i", "a")
+    assert job.reasons(Arguments(), places) == {}
+    (tmp_path / "reasons.yaml").write_text("budget: It stops too late.\n")
+    assert job.reasons(Arguments(), places) == {"budget": "It stops too late."}
     for text, why in (("- no map", "not a map"), ("cost: It is high.", "'cost' is none of the curves length, budget,")):
         (tmp_path / "other.yaml").write_text(text)
         with pytest.raises(job.StudyError, match=why):
-            job.reasons(Arguments(reasons=str(tmp_path / "other.yaml")))
-    assert job.reasons(Arguments()).keys() >= {"length"}  # of the demo's models
+            job.reasons(Arguments(reasons=str(tmp_path / "other.yaml")), places)
+    told = job.reasons(Arguments(reasons=str(configs.ROOT / "docs" / "study.reasons.yaml")), places)
+    assert told.keys() == {"length", "ablation", "entropy"}
 
 
 def test_the_folder_of_a_setting_can_be_named_on_a_command_line() -> None:

@@ -279,7 +279,7 @@ class Films:
         try:
             return load_film(self._library, video)
         except UnknownFilm:
-            uris = {row["uri"]: video_id for video_id, row in self._library.videos().items()}
-            if video not in uris:
+            video_id = self._library.video_id_at(video)
+            if video_id is None:
                 raise
-            return load_film(self._library, uris[video])
+            return load_film(self._library, video_id)

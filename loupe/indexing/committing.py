@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from loupe.engines.protocol import UnavailableError
 from loupe.indexing import planning, rows
 from loupe.indexing.finishing import Finished
 from loupe.indexing.planning import PERMANENT, REPLACING
@@ -13,6 +14,8 @@ from loupe.library import CommitBatch, Library
 
 FILMS_AT_ONCE = 256
 """That are committed together, at most."""
+WAVES = 4
+"""Of all chunks that are described at a time, one after the other, that no model answers before the job ends."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,22 @@ class Stored:
 def commit_chunks(
     stream: Iterable[Stored], films: Sequence[Film], settings: Settings, library: Library, progress: Progress
 ) -> list[Film]:
-    """Commit chunks as they come, many at a time; gives those of their films that need not wait for another run."""
+    """Commit chunks as they come, many at a time; gives those of their films that need not wait for another run.
+
+    Raises UnavailableError where no model has answered for many chunks in a row: the rest of the library would be
+    fetched and decoded for nothing.
+    """
     left: set[str] = set()
     missing: dict[str, set[int]] = {}
     index = settings.config.index
     waiting: list[Stored] = []
     last = time.monotonic()
+    unanswered = 0
     for stored in stream:
         waiting.append(stored)
         progress.add(stored.chunks)
+        for chunk in stored.chunks:
+            unanswered = unanswered + 1 if _is_unanswered(chunk) else 0
         left.update(chunk.film.video_id for chunk in stored.chunks if _is_left(chunk))
         for chunk in stored.chunks:
             missing.setdefault(chunk.film.video_id, set(range(chunk.chunk_count))).discard(chunk.index)
@@ -42,6 +52,12 @@ def commit_chunks(
         if full or time.monotonic() - last > index.commit_seconds:
             commit(waiting, settings, library)
             waiting, last = [], time.monotonic()
+        if unanswered >= WAVES * index.stages.describe.actors_max * index.stages.describe.chunks_in_flight:
+            commit(waiting, settings, library)
+            raise UnavailableError(
+                f"{unanswered} chunks in a row had no answer from a model, the last for: "
+                f"{stored.chunks[-1].failures[-1].message}. What is done is kept: run it again when the model is back"
+            )
     commit(waiting, settings, library)
     delete_surplus(library)
     for film in films:
@@ -54,6 +70,10 @@ def _is_left(chunk: Chunk) -> bool:
     """Failed, and not in a way that lies in the bytes of this chunk: what the tables hold of it may be an old one's."""
     lost = all(failure.kind.startswith(PERMANENT) for failure in chunk.failures)
     return chunk.failed and (chunk.index == FILM or not lost)
+
+
+def _is_unanswered(chunk: Chunk) -> bool:
+    return chunk.failed and any(failure.kind == UnavailableError.__name__ for failure in chunk.failures)
 
 
 def commit(waiting: Sequence[Stored], settings: Settings, library: Library) -> None:
@@ -87,7 +107,7 @@ def delete_surplus(library: Library) -> None:
     can decode. Not told by their markers: these may be gone already, and the rest not.
     """
     failures = library.failures()
-    for name, row in library.videos().items():
+    for name, row in library.videos(columns=planning.OF_A_FILM).items():
         if row["status"] != REPLACING:
             continue
         library.delete_chunks_after(name, row["chunk_count"])

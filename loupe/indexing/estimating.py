@@ -36,29 +36,35 @@ class Header:
 
 
 def estimate(plan: Plan, settings: Settings) -> dict[str, object]:
-    """Films, hours and frames; about how many tokens and dollars they take, as if no caption could be shared."""
+    """Films, hours and frames that are left; about how many tokens and dollars they take, if no caption is shared."""
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(lambda film: read_header(film, settings), plan.pending))
-    headers = [header for header in found if header is not None]
+    read = [(film, header) for film, header in zip(plan.pending, found, strict=True) if header is not None]
     index = settings.config.index
-    frames = sum(math.ceil(header.seconds * index.fps) for header in headers)
-    chunks = [math.ceil(header.seconds / index.chunk_seconds) for header in headers]
+    left = [header.seconds * (1 - film.current) for film, header in read]
+    frames_of = [math.ceil(header.seconds * (1 - film.captioned) * index.fps) for film, header in read]
+    frames = sum(frames_of)
+    chunks = sum(math.ceil(seconds / index.chunk_seconds) for seconds in left)
     prompt = len(settings.caption_prompt.text) / CHARACTERS_PER_TOKEN
-    image_tokens = sum(math.ceil(h.seconds * index.fps) * h.pixels / PIXELS_PER_TOKEN for h in headers)
-    captions = Usage(prompt_tokens=round(frames * prompt + image_tokens), completion_tokens=frames * CAPTION_TOKENS)
-    condensed = sum(condensings(count, index.summary_fan_in) for count in chunks)
-    summaries = Usage(
-        prompt_tokens=frames * CAPTION_TOKENS + sum(chunks) * SUMMARY_TOKENS,
-        completion_tokens=sum(chunks) * SUMMARY_TOKENS + condensed * VIDEO_SUMMARY_TOKENS,
+    image_tokens = sum(
+        count * header.pixels / PIXELS_PER_TOKEN for count, (_, header) in zip(frames_of, read, strict=True)
     )
-    sound = sum(header.seconds for header in headers if header.listens) if settings.transcriber else 0.0
+    captions = Usage(prompt_tokens=round(frames * prompt + image_tokens), completion_tokens=frames * CAPTION_TOKENS)
+    parts = [math.ceil(header.seconds / index.chunk_seconds) for _, header in read]
+    condensed = sum(condensings(count, index.summary_fan_in) for count in parts)
+    summaries = Usage(
+        prompt_tokens=round(sum(left) * index.fps) * CAPTION_TOKENS + sum(parts) * SUMMARY_TOKENS,
+        completion_tokens=chunks * SUMMARY_TOKENS + condensed * VIDEO_SUMMARY_TOKENS,
+    )
+    heard = sum(seconds for seconds, (_, header) in zip(left, read, strict=True) if header.listens)
+    sound = heard if settings.transcriber else 0.0
     return {
         "films_to_index": len(plan.pending),
         "films_finished": len(plan.finished),
         "films_given_up": len(plan.given_up),
-        "films_unreadable": len(found) - len(headers),
-        "hours": round(sum(header.seconds for header in headers) / 3600, 2),
-        "chunks": sum(chunks),
+        "films_unreadable": len(found) - len(read),
+        "hours": round(sum(left) / 3600, 2),
+        "chunks": chunks,
         "frames": frames,
         "prompt_tokens_about": captions.prompt_tokens + summaries.prompt_tokens,
         "completion_tokens_about": captions.completion_tokens + summaries.completion_tokens,

@@ -35,16 +35,16 @@ def films_to_finish(films: Iterable[Film], library: Library, settings: Settings)
 
     A chunk whose captions another captioner wrote is not there: its new ones may have been lost on their way.
     """
-    names = {film.video_id for film in films}
+    names = [film.video_id for film in films]
     lost = {(row["video_id"], row["chunk_index"]) for row in library.failures() if is_lost(row)}
     by_film: dict[str, list[ChunkMarker]] = {}
     for marker in library.chunk_markers().values():
         by_film.setdefault(marker.video_id, []).append(marker)
     ready = []
-    for name, row in library.videos().items():
+    for name, row in library.videos(names).items():
         there = {marker.chunk_index for marker in by_film.get(name, ()) if _is_whole(marker, settings)}
         missing = set(range(row["chunk_count"])) - there
-        if name in names and there and all((name, index) in lost for index in missing):
+        if there and all((name, index) in lost for index in missing):
             ready.append({**row, **_made_by(settings), "wanted_lineage": _lineage(by_film[name], settings)})
     return ready
 

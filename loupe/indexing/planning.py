@@ -14,6 +14,8 @@ SIDECARS = (".srt", ".vtt")
 PERMANENT = "MediaError"
 """Failures of this class lie in the film itself: the same bytes would fail again, so they are not tried again."""
 
+OF_A_FILM = ("status", "etag", "size", "chunk_count", "sampler", "captioner", "summarizer", "transcriber")
+"""Columns of `videos` by which a film is planned."""
 REPLACING = "replacing"
 """Status of a film of whose markers some may be those of another object or sampler: none is taken on trust."""
 
@@ -86,10 +88,19 @@ def plan(
             given_up.append(film.video_id)
         else:
             trusted = row is not None and _trusted(film, row, settings)
-            pending.append(replace(film, trusted=trusted, markers=tuple(by_film[film.video_id])))
+            film = replace(film, trusted=trusted, markers=tuple(by_film[film.video_id]))
+            pending.append(_with_shares(film, row, settings) if row is not None and trusted else film)
     known = {*videos, *(row["video_id"] for row in failures)}
     removed = sorted(known - {film.video_id for film in films})
     return Plan(tuple(pending), tuple(finished), tuple(given_up), tuple(removed))
+
+
+def _with_shares(film: Film, row: Mapping[str, Any], settings: Settings) -> Film:
+    """The film with the shares of its chunks that are done. Told without its subtitles, whose change is rare."""
+    done = sum(marker.caption_lineage == settings.caption_lineage(marker.lineage) for marker in film.markers)
+    captioned = min(done / max(row["chunk_count"], 1), 1.0)
+    same = (row["summarizer"], row["transcriber"]) == (settings.film_summarizer, settings.transcriber)
+    return replace(film, captioned=captioned, current=captioned if same else 0.0)
 
 
 def is_lost(failure: Mapping[str, Any]) -> bool:

@@ -1,10 +1,12 @@
 """What a job has done so far: a line now and then while it runs, a report at the end."""
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import NamedTuple
 
 from loupe.config import Config, Role
 from loupe.indexing.finishing import Finished
@@ -13,16 +15,34 @@ from loupe.ticker import Ticker
 from schemas.messages import Usage
 
 
+class Stage(NamedTuple):
+    """When a stage was at work, in seconds of the clock."""
+
+    seconds: float = 0.0
+    first: float = math.inf
+    last: float = -math.inf
+
+    def with_span(self, span: Span) -> "Stage":
+        """With another chunk's."""
+        began, ended = span
+        return Stage(self.seconds + ended - began, min(self.first, began), max(self.last, ended))
+
+    def times(self, since: float) -> dict[str, float]:
+        """Its seconds, and when it first began and last ended, counted from a time."""
+        first, last = self.first - since, self.last - since
+        return {"seconds": round(self.seconds, 2), "first": round(first, 2), "last": round(last, 2)}
+
+
 class Progress:
     """Counts chunks as they come out of the pipeline, and prints a line every `seconds` while its block runs."""
 
-    def __init__(self, films: int, total_bytes: int, finished: int, removed: int, seconds: float) -> None:
+    def __init__(self, films: int, total_bytes: float, finished: int, removed: int, seconds: float) -> None:
         self.films_pending = films
         self.films_finished = finished
         self.films_removed = removed
         self.total_bytes = max(total_bytes, 1)
         self.counts: Counter[str] = Counter()
-        self.spans: defaultdict[str, list[Span]] = defaultdict(list)
+        self.stages: dict[str, Stage] = {}
         self.failures: Counter[str] = Counter()
         self.usage: defaultdict[Role, Usage] = defaultdict(Usage)
         self.heard_seconds = 0.0
@@ -49,7 +69,7 @@ class Progress:
         for chunk in chunks:
             self.bytes_done += chunk.film.size / max(chunk.chunk_count, 1)
             for stage, span in chunk.spans.items():
-                self.spans[stage].append(span)
+                self.stages[stage] = self.stages.get(stage, Stage()).with_span(span)
             self.failures.update(f"{failure.stage} {failure.kind}" for failure in chunk.failures)
             if chunk.index == FILM:
                 continue
@@ -122,14 +142,6 @@ class Progress:
                 + config.cost_of_sound(self.heard_seconds),
                 4,
             ),
-            "stages": {stage: self._times(spans) for stage, spans in self.spans.items()},
+            "stages": {name: stage.times(self.began) for name, stage in self.stages.items()},
             "failures": dict(self.failures),
-        }
-
-    def _times(self, spans: Iterable[Span]) -> dict[str, float]:
-        begins, ends = zip(*spans, strict=True)
-        return {
-            "seconds": round(sum(ends) - sum(begins), 2),
-            "first": round(min(begins) - self.began, 2),
-            "last": round(max(ends) - self.began, 2),
         }

@@ -17,6 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loupe import storage, subtitles, timeline, transcribing
 from loupe.captioning import caption_request, parse_caption
 from loupe.config import OF_A_MODEL, Config, Role, digest
@@ -39,6 +42,8 @@ from schemas.outputs import FrameCaption
 
 Span = tuple[float, float]
 """Start and end in seconds of the machine's clock: other machines' clocks may be a little off."""
+Vector = NDArray[np.float32] | None
+"""Of a text; None where there is none."""
 FILM = -1
 """Chunk index of what concerns a film as a whole."""
 NO_SUMMARY = ""
@@ -60,6 +65,10 @@ class Film:
     trusted: bool = False
     """The object and the sampler are those of the markers: their lineages hold without reading packets again."""
     markers: tuple[ChunkMarker, ...] = field(default=(), repr=False)
+    captioned: float = 0.0
+    """Of its chunks, the share that need no captions, as far as the tables tell."""
+    current: float = 0.0
+    """Of its chunks, the share that need nothing at all."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class Captioned:
     ts_ms: int
     same_as_ts_ms: int | None
     caption: FrameCaption
-    vector: tuple[float, ...] = field(default=(), repr=False)
+    vector: Vector = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class SpokenLine:
     end_ms: int
     text: str
     source: str
-    vector: tuple[float, ...] = ()
+    vector: Vector = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ class Chunk:
     captions: tuple[Captioned, ...] = field(default=(), repr=False)
     captions_are_new: bool = False
     summary: str = ""
-    summary_vector: tuple[float, ...] = field(default=(), repr=False)
+    summary_vector: Vector = field(default=None, repr=False, compare=False)
     unchanged: bool = False
     caption_usage: Usage = Usage()
     """What the captions cost, in this run or in the one that wrote them."""
@@ -467,14 +476,14 @@ def embed(chunks: Sequence[Chunk], embedder: Embedder) -> list[Chunk]:
     texts |= {line.text for chunk in chunks for line in chunk.lines}
     texts |= {chunk.summary for chunk in chunks if chunk.summary}
     ordered = sorted(texts)
-    vectors = dict(zip(ordered, map(tuple, embedder.embed(ordered).tolist()), strict=True))
+    vectors = dict(zip(ordered, embedder.embed(ordered), strict=True))
     each = (time.time() - started) / max(len(chunks), 1)  # a chunk's part of the call
     return [
         replace(
             chunk,
             captions=tuple(replace(row, vector=vectors[row.caption.searchable_text()]) for row in chunk.captions),
             lines=tuple(replace(line, vector=vectors[line.text]) for line in chunk.lines),
-            summary_vector=vectors.get(chunk.summary, ()),
+            summary_vector=vectors.get(chunk.summary),
             spans={**chunk.spans, "embed": (started + number * each, started + (number + 1) * each)},
         )
         for number, chunk in enumerate(chunks)

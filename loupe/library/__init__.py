@@ -4,6 +4,7 @@ A reader sees only what belongs to a chunk with a marker (visible.py); a chunk i
 (commit.py). What a reader sees at each boundary of a commit stands in tables.STEPS.
 """
 
+import logging
 import time
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -28,6 +29,7 @@ from loupe.library.tables import (
     nothing,
 )
 from loupe.library.visible import ChunkMarker, StoredFrame
+from loupe.storage import StorageError
 
 __all__ = [
     "STEPS",
@@ -39,6 +41,8 @@ __all__ = [
     "StoredFrame",
     "write_frame_fragments",
 ]
+
+logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=1)
 """That old versions of a table are kept, for who reads them."""
@@ -97,12 +101,20 @@ class Library:
 
     # What is there
 
-    def videos(self, video_ids: Collection[str] | None = None) -> dict[str, Row]:
-        """Whole rows of films by video_id: all of them, or those that are asked for and there."""
+    def videos(
+        self, video_ids: Collection[str] | None = None, columns: Collection[str] | None = None
+    ) -> dict[str, Row]:
+        """Rows of films by video_id: all of them, or those that are asked for and there; whole, or of some columns."""
         if video_ids is not None and not video_ids:
             return {}
         where = None if video_ids is None else among("video_id", video_ids)
-        return {row["video_id"]: row for row in self._tables.read("videos", where=where).to_pylist()}
+        wanted = None if columns is None else ["video_id", *columns]
+        return {row["video_id"]: row for row in self._tables.read("videos", wanted, where).to_pylist()}
+
+    def video_id_at(self, uri: str) -> str | None:
+        """The film that was indexed from an address; None where none was."""
+        found = self._tables.read("videos", ["video_id"], equals("uri", uri))["video_id"].to_pylist()
+        return found[0] if found else None
 
     def chunk_markers(self, video_id: str | None = None) -> dict[tuple[str, int], ChunkMarker]:
         """Markers by (video_id, chunk_index), of one film or of the whole library in one scan."""
@@ -190,9 +202,15 @@ class Library:
     # What changes it
 
     def commit(self, batch: CommitBatch) -> None:
-        """Replace many chunks, whole, and catch up; can be done again after a crash. See commit.commit."""
+        """Replace many chunks, whole, and catch up; can be done again after a crash. See commit.commit.
+
+        Raises StorageError where the chunks cannot be written; that they are there in small files is only slower.
+        """
         commits.commit(self._tables, batch)
-        self.catch_up()
+        try:
+            self.catch_up()
+        except StorageError as error:
+            logger.warning("small files were not merged, which only makes the tables slower: %s", error)
 
     def put_videos(self, rows: Rows) -> None:
         """Write rows of films; one that differs from what is there by `indexed_at` alone is left as it is."""

@@ -14,7 +14,7 @@ import lance
 import pyarrow as pa
 
 from loupe.library.filters import Where, among
-from loupe.library.patience import patiently
+from loupe.library.patience import again, patiently
 from loupe.storage import lance_options
 from schemas.tables import all_tables, key_columns
 
@@ -99,7 +99,7 @@ def open_dataset(database: str, name: str) -> Any:
     """One table as a Lance dataset, at its newest version. Raises LibraryError with a sentence."""
     place = f"{_place(database)}/{name}.lance"
     try:
-        return patiently(lance.dataset)(place, storage_options=_options(database))
+        return again(lance.dataset)(place, storage_options=_options(database))
     except (ValueError, OSError) as error:
         if "was not found" in str(error) or "Not found" in str(error):
             raise MissingDatabaseError(f"there is no table {name!r} in {database}: is this a database?") from error

@@ -44,7 +44,7 @@ class Size:
     passive_frames: tuple[int, ...] = (16, 64)
 
 
-QUICK = Size(lengths=(5, 15, 30), films=2, questions=20, times=12, budgets=(6, 12, 22, 52), at=15)
+QUICK = Size(lengths=(5, 15, 30), films=2, questions=16, times=10, budgets=(6, 12, 22, 52), at=15)
 FULL = Size(lengths=(5, 15, 30, 60, 130), films=4, questions=80, times=40, budgets=(6, 8, 12, 16, 22, 32, 52), at=30)
 
 
