@@ -30,8 +30,8 @@ from loupe.answering.progress import Progress
 from loupe.answering.purse import Account, Purse, bounded
 from loupe.answering.run import Run, RunError, begin_run, find_run
 from loupe.answering.slots import Slots
-from loupe.answering.telemetry import Collector, open_collector
 from loupe.answering.store import AnswerRows, Batch, Keep
+from loupe.answering.telemetry import Collector, open_collector
 from loupe.config import Config, ConfigError
 from loupe.lease import Lease, LeaseError
 from loupe.library import LibraryError

@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from loupe.agent.loop import failed
 from loupe.agent.policies import POLICIES
-from loupe.answering.telemetry import Collector, open_collector
 from loupe.answering.store import AnswerRows
+from loupe.answering.telemetry import Collector, open_collector
 from loupe.library import Library
 from tests.agent_scene import Cast, answer, ask, cues, doubt, question, search, small_library, verdict, vlm
 from tests.answer_scene import answer_all, config, write_questions
