@@ -146,8 +146,8 @@ def _rules(story: Story) -> Html:
         "from an IoU of 0.5 on.",
         f"Intervals are percentile bootstrap over questions, {RESAMPLES:,} times, seed {SEED}, the middle {LEVEL:.0%}; "
         "those of entropy by turn are over turns, those of ablations over pairs of the same question, with the p of "
-        "McNemar's exact test. The two ends of a curve are told apart by the interval of their difference, from those of "
-        "both (Zou and Donner 2008). All are for questions about these films; other films would differ more.",
+        "McNemar's exact test. The two ends of a curve are told apart by the interval of their difference, from those "
+        "of both (Zou and Donner 2008). All are for questions about these films; other films would differ more.",
         "The kind of a question is its template. Every length is asked as many of each, from all its films in turn.",
         f"Policies that look for themselves have {story.size.turns} turns whatever the length, but on the curve over "
         "budgets; retrieval_critic has the actions of the config. What the critic sends back opens a new round.",
