@@ -33,6 +33,7 @@ from loupe.answering.slots import Slots
 from loupe.answering.store import AnswerRows, Batch, Keep
 from loupe.answering.telemetry import Collector, open_collector
 from loupe.config import Config, ConfigError
+from loupe.engines.protocol import UnavailableError
 from loupe.lease import Lease, LeaseError
 from loupe.library import LibraryError
 from loupe.library.tables import BeforeCommit, nothing
@@ -63,6 +64,10 @@ REFUSALS = (
 """What main tells as a sentence."""
 REPORT_SECONDS = 1.0
 """Between two reports of an actor to the purse, where the job has a budget."""
+WAVES = 2
+"""Of all questions at work at a time, one after the other, that no model answers before the job ends."""
+UNANSWERED = f"{UnavailableError.__name__}:"
+"""How the error of such a question begins."""
 REASONS = 10
 """Why questions failed, that the last lines name."""
 BLOCK_BYTES = 1 << 20
@@ -185,7 +190,7 @@ def run(
                     write(parts, config, this, check, progress, collector, keep)
             attempts.forget(job.output)
             return report(progress, config)
-        except (storage.StorageError, LibraryError, LeaseError) as error:
+        except (storage.StorageError, LibraryError, LeaseError, UnavailableError) as error:
             complain(error)
             return 1
 
@@ -199,14 +204,25 @@ def write(
     collector: Collector,
     keep: Keep,
 ) -> None:
-    """Write rows as they come, many a file; those that wait are written too where no more can come."""
+    """Write rows as they come, many a file; those that wait are written too where no more can come.
+
+    Raises UnavailableError where no model has answered for many questions in a row.
+    """
     job = config.answer.job
     batch = Batch(job.commit_questions, job.commit_seconds)
+    unanswered = 0
     try:
         for part in parts:
             batch.add(part)
             progress.add(part.answers)
             collector.send(part.traces)
+            for error in part.answers["error"].to_pylist():
+                unanswered = unanswered + 1 if (error or "").startswith(UNANSWERED) else 0
+            if unanswered >= WAVES * job.actors_max * job.questions_in_flight:
+                raise UnavailableError(
+                    f"{unanswered} questions in a row had no answer from a model ({error}). What is done is kept: run "
+                    "it again with --retry-failed when the model is back"
+                )
             if batch.due():
                 store.write(job.output, this, batch.take(), before_step, keep)
     finally:

@@ -68,6 +68,21 @@ async def test_the_critic_sees_the_evidence_beside_frames_of_its_own(library: Li
     assert second.startswith(first)
 
 
+async def test_evidence_that_is_more_than_may_be_shown_is_thinned_over_all_of_it(library: Library) -> None:
+    cast = Cast(
+        library,
+        reasoner=[cues(), answer("A", list(range(9)), confidence=0.6)],
+        critic=[doubt("an egg"), verdict(0.9)],
+        critic_vlm=[vlm("a cat, a dog, an egg")],
+        critic_settings=ALWAYS | {"frames": 1},
+        frames=4,
+    )
+    trace = await cast.play(question())
+    shown = [one.ts_ms for one in trace.verdicts[0].media]
+    assert len(shown) <= 4
+    assert (shown[0], shown[-1]) == (0, 8000)
+
+
 async def test_an_answer_sent_back_is_thought_over_with_the_critique(library: Library) -> None:
     cast = Cast(
         library,

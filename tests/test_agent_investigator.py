@@ -93,6 +93,14 @@ async def test_what_an_index_lacks_is_evidence_as_it_was_seen_and_shown_to_the_c
     assert 75 in [bars(jpeg) for jpeg in pictures_of(cast.engines["critic_vlm"].requests[0])[-1:]]
 
 
+async def test_the_critic_is_shown_what_was_looked_at_and_not_the_frames_of_the_index_near_it(library: Library) -> None:
+    said = [look(2.3, 2.7, 3), answer("A", confidence=0.6)]
+    cast = Cast(library, vlm=said, critic=[doubt(), verdict(0.9)], critic_vlm=[vlm("bars")], **ALWAYS)
+    trace = await cast.play(question(), "investigator")
+    (judged,) = trace.verdicts
+    assert [one.ts_ms for one in judged.media if one.source == "decode"] == [2300, 2500, 2700]
+
+
 async def test_without_an_index_it_looks_and_the_critic_looks_too(films: str) -> None:
     cast = Cast(
         None,

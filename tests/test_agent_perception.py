@@ -240,7 +240,7 @@ async def test_a_film_on_s3_stays_open_with_what_was_read_of_it(s3: S3, tmp_path
 
 async def test_what_was_seen_once_is_kept_and_not_mixed_with_another_file_in_its_place(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", 6)
-    said = iter([look(2, 3, 2), look(4, 5, 2), look(2, 3, 2), look(0, 1, 2), answer("A", **SURE)])
+    said = iter([look(2, 3, 2), look(4, 5, 2), look(2, 3, 2), look(0, 1, 2), look(0, 1, 2), answer("A", **SURE)])
 
     def vlm(request: ChatRequest) -> str:
         if len(cast.engines["vlm"].requests) == 3:
@@ -253,6 +253,8 @@ async def test_what_was_seen_once_is_kept_and_not_mixed_with_another_file_in_its
     assert "was replaced since it was first read" in trace.turns[3].result
     assert (trace.status, trace.answer) == ("failed", None)
     assert str(trace.error).startswith("ObjectChanged: ")
+    assert (await cast.play(question(), "active_perception")).status == "answered"  # a later one has the new film
+    assert seen(cast.engines["vlm"].requests[-1]) == [100, 110]
 
 
 async def test_a_film_that_cannot_be_read_any_more_is_a_failure_and_no_guess(tmp_path: Path) -> None:

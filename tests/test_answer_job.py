@@ -286,6 +286,21 @@ def test_an_endpoint_that_is_gone_fails_every_question_and_says_so(
     assert "failed: 4 x UnavailableError" in said
 
 
+def test_where_no_model_answers_the_job_ends_and_leaves_the_rest(
+    database: str, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FaultyEndpoint(rate=1.0) as endpoint:
+        job = {"questions_in_flight": 2, "commit_questions": 100}
+        settings = small(database, output, 24, url=endpoint.url, job=job)
+        assert answer_all(with_model(settings, max_retries=0)) == 1
+        told, failed = capsys.readouterr().err, len(rows(output))
+        assert f"answer_batch: {failed} questions in a row had no answer from a model (UnavailableError: " in told
+        assert 4 <= failed < 24
+        endpoint.rate = 0.0
+        assert answer_all(settings, retry_failed=True) == 0
+    assert [row["status"] for row in rows(output)] == ["answered"] * 24
+
+
 def test_what_failed_is_asked_again_on_demand_whenever_that_is_killed(database: str, tmp_path: Path) -> None:
     def half_gone(body: Body) -> str:
         return "\ud800" if any(f"? {number}" in json.dumps(body) for number in (1, 4, 5)) else play(body)

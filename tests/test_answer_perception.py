@@ -96,6 +96,10 @@ def test_a_plan_counts_room_for_notes_what_is_asked_and_what_is_heard(
     assert plan(policy="investigator", looking=looking)["prompt_tokens_at_most"] > bare["prompt_tokens_at_most"]
     hearing = looking | {"hearing": "transcript", "listen_seconds": 60}
     assert plan(policy="active_perception", looking=hearing)["seconds_of_sound_at_most"] == 600 * bare["questions_left"]
+    silent = plan(policy="active_perception", looking=looking | {"hearing": "off"})
+    audio = plan(policy="active_perception", looking=hearing | {"hearing": "audio", "watch_seconds": 40})
+    assert audio["seconds_of_sound_at_most"] == 600 * bare["questions_left"]
+    assert audio["prompt_tokens_at_most"] - silent["prompt_tokens_at_most"] == 10 * 40 * 25 * bare["questions_left"]
 
 
 @pytest.mark.parametrize(("policy", "frames"), [("active_perception", 12), ("retrieval_critic", 16), ("passive", 16)])
@@ -117,10 +121,16 @@ def test_a_model_that_takes_fewer_pictures_is_refused_before_anything_begins(
 
 def test_where_nothing_is_purged_a_model_has_to_take_the_pictures_of_all_turns(tmp_path: Path) -> None:
     looking = {"frames": 4, "max_turns": 6, "purge": False}
-    config = job(tmp_path, policy="active_perception", looking=looking, job={"front": "http://127.0.0.1:9/v1"})
     eyes = VllmModel(engine="vllm", source="some/model", images_per_request=19)
-    with pytest.raises(ConfigError, match="may show it 20"):
-        reached(config.model_copy(update={"models": {**config.models, config.roles["vlm"]: eyes}}))
+    for policy, critic, pictures in (
+        ("active_perception", "always", 20),
+        ("investigator", "off", 20),
+        ("investigator", "always", 40),  # what is sent back has as many turns again
+    ):
+        settings = {"policy": policy, "looking": looking, "critic": {"mode": critic}}
+        config = job(tmp_path, **settings, job={"front": "http://127.0.0.1:9/v1"})
+        with pytest.raises(ConfigError, match=f"may show it {pictures}:"):
+            reached(config.model_copy(update={"models": {**config.models, config.roles["vlm"]: eyes}}))
 
 
 async def test_a_model_that_talks_at_the_front_transcribes_at_its_own_address(tmp_path: Path) -> None:

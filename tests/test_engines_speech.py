@@ -1,5 +1,6 @@
 """The engines for speech: an address, against a real server on loopback; models in the process."""
 
+import asyncio
 import io
 import wave
 
@@ -69,6 +70,16 @@ async def test_a_refusal_is_an_error_with_the_servers_sentence():
         with pytest.raises(EngineError, match="HTTP 400: no such model"):
             await engine.transcribe([SOUND])
         await engine.close()
+
+
+async def test_of_a_sound_that_is_refused_in_part_nothing_goes_on_being_asked():
+    with OpenAIServer(lambda body: ANSWER, script=[(400, {"error": {"message": "too quiet"}}, {})]) as server:
+        engine = transcriber(server, concurrency=1)
+        with pytest.raises(EngineError, match="too quiet"):
+            await engine.transcribe([SOUND] * 8)
+        assert len(asyncio.all_tasks()) == 1
+        await engine.close()
+    assert len(server.bodies) < 8
 
 
 async def test_the_config_says_which_engine():

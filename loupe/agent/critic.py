@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from loupe.agent.films import Film
-from loupe.agent.opening import film_block, question_text
+from loupe.agent.opening import film_block, question_text, thin
 from loupe.agent.scene import Frame, Scene
 from loupe.agent.stamps import moment
 from loupe.agent.tool import Answered, ToolError
@@ -22,7 +22,7 @@ from schemas.traces import MediaRef, TurnRecord, VerdictRecord
 T = TypeVar("T", bound=Output)
 
 APART_MS = 3_000
-"""Frames closer than this show the same."""
+"""Frames closer to the evidence, or to each other, are not from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -128,19 +128,14 @@ def evidence_times(claim: Claim, film: Film) -> list[int]:
     named = [evidence.start_ms for evidence in claim.answered.evidence if evidence.video_id == film.video_id]
     looked = next((turn.media for turn in reversed(claim.turns) if turn.media), ())
     own = named or [media.ts_ms for media in looked if media.video_id == film.video_id]
-    return sorted({_stored_near(film, ts_ms) for ts_ms in own})
-
-
-def _stored_near(film: Film, ts_ms: int) -> int:
-    """The frame that is kept of what was looked at in the film itself; where none shows the same, that time."""
-    stored = film.nearest(ts_ms)
-    return ts_ms if stored is None or abs(stored - ts_ms) > APART_MS else stored
+    return sorted(set(own))
 
 
 async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Frame]:
     """The frames of the evidence, and those from elsewhere that the critic's own search finds, in order of time.
 
-    Of a film that cannot be searched, others are taken evenly apart.
+    Where the evidence is more than may be shown, it is thinned evenly. Of a film that cannot be searched, others are
+    taken evenly apart.
     """
     settings = scene.settings
     count = min(settings.critic.frames, max(1, settings.frames // 2))
@@ -152,8 +147,8 @@ async def _frames(scene: Scene, claim: Claim, film: Film, query: str) -> list[Fr
         others = [hit.start_ms for hit in hits if film.caption_at(hit.start_ms)]  # others came since it was opened
     else:
         others = film.between(0, film.duration_ms, count)
-    counter = elsewhere(others, own, count)
-    wanted = {*own[: settings.frames - len(counter)], *counter}
+    counter = elsewhere(others, thin(own, settings.frames - count), count)
+    wanted = {*thin(own, settings.frames - len(counter)), *counter}
     stored = await scene.frames(film, sorted(wanted.intersection(film.times_ms)))
     unstored = sorted(wanted.difference(film.times_ms))
     looked = await scene.look(film, unstored) if unstored else []

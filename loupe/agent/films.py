@@ -239,6 +239,10 @@ class FilmShelf(Protocol):
         """A film by its video_id or URI. Raises UnknownFilm, HalfIndexed."""
         ...
 
+    def forget(self, video: str) -> None:
+        """Read a film anew the next time: its file is another one by now."""
+        ...
+
 
 class Films:
     """Films that questions share: each is read once, and the least recently asked for go first.
@@ -264,6 +268,10 @@ class Films:
         while len(self._held) > self._keep:
             self._held.popitem(last=False)
         return await asyncio.shield(self._held[video])
+
+    def forget(self, video: str) -> None:
+        """See FilmShelf."""
+        self._held.pop(video, None)
 
     def _read(self, video: str) -> Film:
         try:

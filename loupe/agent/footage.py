@@ -172,7 +172,9 @@ def film_file(uri: str) -> tuple[FilmFile, int]:
 
 
 def _opened(file: FilmFile) -> BinaryIO:
-    entry = stat(file.uri)
-    if (entry.etag, entry.size) != (file.etag, file.size):
+    source = open_seekable(file.uri)
+    opened = source if isinstance(source, RangedFile) else stat(file.uri)
+    if (opened.etag, opened.size) != (file.etag, file.size):
+        source.close()
         raise ObjectChanged(f"{file.uri} was replaced since it was first read.")
-    return open_seekable(file.uri)
+    return source

@@ -1,6 +1,7 @@
 """The beginning of a prompt: instructions, what is known of the films, the question. What is shared stands first."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from loupe.agent.films import Film, LogLine
 from loupe.agent.scene import Scene
@@ -10,6 +11,8 @@ from loupe.timeline import linspace_ms
 from loupe.untrusted import as_data, cut
 from schemas.messages import Message
 from schemas.questions import LETTERS
+
+T = TypeVar("T")
 
 
 def opening(scene: Scene, name: str, tools: Sequence[Tool]) -> tuple[Message, ...]:
@@ -78,11 +81,11 @@ def log_line(line: LogLine) -> str:
     return f"[{stretch(line.start_ms, line.end_ms)}] {line.log}: {as_data(line.text)}"
 
 
-def thin(lines: Sequence[LogLine], count: int) -> list[LogLine]:
-    """At most so many lines, evenly apart."""
-    if len(lines) <= count:
-        return list(lines)
-    return [lines[at] for at in linspace_ms(0, len(lines) - 1, count)] if count else []
+def thin(items: Sequence[T], count: int) -> list[T]:
+    """At most so many of some items, evenly apart."""
+    if len(items) <= count:
+        return list(items)
+    return [items[at] for at in linspace_ms(0, len(items) - 1, count)] if count > 0 else []
 
 
 def question_text(scene: Scene) -> str:

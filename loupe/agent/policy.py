@@ -110,7 +110,8 @@ def pictures(policy: Policy, settings: Answer) -> dict[Role, int]:
     most: dict[Role, int] = {}
     looking = settings.looking
     if policy.role == "vlm":
-        percepts = 1 if looking.purge else looking.max_turns - 1
+        rounds = 1 + (settings.critic.max_reviews if "critic" in needed_roles(policy, settings) else 0)
+        percepts = 1 if looking.purge else rounds * (looking.max_turns - 1)
         most["vlm"] = looking.frames * percepts if policy.perceives else settings.passive_frames
     if any("vlm" in each.asks for each in policy.tools):
         most["vlm"] = max(most.get("vlm", 0), settings.frames)

@@ -16,6 +16,8 @@ SHAPE = 9 / 16
 """Of a frame: its short side over its long one."""
 ANY_LENGTH_MS = 1 << 62
 """A film that is longer than every bound."""
+SOUND_TOKENS = 25
+"""Of a second of sound that a model hears itself: Qwen2.5-Omni's, a token every 40 ms; Qwen3-Omni takes half."""
 CONTEXT_TOKENS = 400
 """Of instructions, question and markers around what the config bounds."""
 
@@ -24,6 +26,7 @@ def estimate(config: Config, left: int, finished: pa.Table) -> dict[str, object]
     """Upper bounds of calls, tokens and dollars of `left` questions; and what the finished ones let expect."""
     policy = find_policy(config.answer.policy)
     each, sound = per_question(config, policy), seconds_of_sound(config, policy)
+    written = sound if "transcriber" in needed_roles(policy, config.answer) else 0.0
     prompt = left * sum(usage.prompt_tokens for usage in each.values())
     completion = left * sum(usage.completion_tokens for usage in each.values())
     return {
@@ -33,10 +36,11 @@ def estimate(config: Config, left: int, finished: pa.Table) -> dict[str, object]
         "completion_tokens_at_most": completion,
         "seconds_of_sound_at_most": left * sound,
         "cost_usd_at_most": round(
-            left * (config.cost_of_sound(sound) + sum(config.cost(usage, role) for role, usage in each.items())), 2
+            left * (config.cost_of_sound(written) + sum(config.cost(usage, role) for role, usage in each.items())), 2
         ),
         **expected(left, finished),
-        "assumed": f"every action is taken, every prompt is full, {PIXELS_PER_TOKEN} pixels a token",
+        "assumed": f"every action is taken, every prompt is full, {PIXELS_PER_TOKEN} pixels a token, "
+        f"{SOUND_TOKENS} tokens a second of sound that the vlm hears itself",
     }
 
 
@@ -49,7 +53,7 @@ def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
     look = _look(config, settings.frames if policy.acts else settings.passive_frames)
     shown = policy.shown(settings).prompt_tokens
     turn = Usage(prompt_tokens=shown, completion_tokens=settings.turn_tokens)
-    percept = Usage(prompt_tokens=_pictures(config, settings.looking.frames))
+    percept = Usage(prompt_tokens=_percept(config, policy))
     percepts = turns if settings.looking.purge else turns * (turns + 1) // 2  # each stays for all turns that follow
     judged = Usage(prompt_tokens=settings.shown.prompt_tokens, completion_tokens=settings.verdict_tokens)
     most: Mapping[Role, Usage] = {
@@ -63,8 +67,8 @@ def per_question(config: Config, policy: Policy) -> dict[Role, Usage]:
 
 
 def seconds_of_sound(config: Config, policy: Policy) -> float:
-    """What one question has written down at most: as much as one may listen to at once, in every turn."""
-    if "transcriber" not in needed_roles(policy, config.answer):
+    """What one question has heard at most: as much as one may listen to at once, in every turn."""
+    if "transcriber" not in policy.asks or config.answer.looking.hearing == "off":
         return 0.0
     return _turns(config, policy) * min(policy.limits.listen_s, config.answer.looking.listen_seconds)
 
@@ -99,6 +103,16 @@ def _look(config: Config, frames: int) -> Usage:
     settings: Answer = config.answer
     text = settings.shown.summary_letters / settings.shown.letters_per_token + CONTEXT_TOKENS
     return Usage(prompt_tokens=_pictures(config, frames) + round(text), completion_tokens=settings.ask_tokens)
+
+
+def _percept(config: Config, policy: Policy) -> int:
+    """Tokens of the largest look, watch or listening."""
+    looking, limits = config.answer.looking, policy.limits
+    frames = _pictures(config, looking.frames)
+    if looking.hearing != "audio":
+        return frames
+    watched, listened = min(limits.watch_s, looking.watch_seconds), min(limits.listen_s, looking.listen_seconds)
+    return round(max(frames + SOUND_TOKENS * watched, SOUND_TOKENS * listened))
 
 
 def _pictures(config: Config, frames: int) -> int:

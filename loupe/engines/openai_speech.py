@@ -35,8 +35,15 @@ class OpenAITranscriber:
         return WINDOW_MS
 
     async def transcribe(self, sounds: Sequence[Sound]) -> list[list[Spoken]]:
-        """The lines of each stretch; see Transcriber. A request a stretch, all at once."""
-        return list(await asyncio.gather(*(self._hear(sound) for sound in sounds)))
+        """The lines of each stretch; see Transcriber. A request a stretch, all at once: one's failure ends all."""
+        requests = [asyncio.create_task(self._hear(sound)) for sound in sounds]
+        try:
+            return list(await asyncio.gather(*requests))
+        except BaseException:
+            for request in requests:
+                request.cancel()
+            await asyncio.gather(*requests, return_exceptions=True)
+            raise
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,7 +1,8 @@
 """One question at a desk: its films, and what can be seen, heard and found in them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from loupe import prompts
@@ -18,6 +19,7 @@ from loupe.library.search import Hit, LevelName
 from loupe.media import MediaError
 from loupe.prompts import Prompt
 from loupe.sound import Sound
+from loupe.storage import ObjectChanged
 from loupe.timeline import to_ms
 from schemas.messages import Audio
 from schemas.questions import Question
@@ -140,10 +142,8 @@ class Scene:
 
         Raises ToolError where the film has to be decoded and cannot be, StorageError where it cannot be read.
         """
-        try:
+        with self._reading(film, "frames"):
             stored = await asyncio.to_thread(self._stored, film, times_ms)
-        except MediaError as error:
-            raise ToolError(f"The frames cannot be decoded: {error}") from error
         source: Source = "decode" if film.decoded else "table"
         return [self._shown(frame_of(film.video_id, one, source, film.lineage_at(one.ts_ms))) for one in stored]
 
@@ -153,10 +153,8 @@ class Scene:
         Raises ToolError where it cannot be decoded, StorageError where it cannot be read.
         """
         file = self.file_of(film)
-        try:
+        with self._reading(film, "frames"):
             decoded = await asyncio.to_thread(self.desk.footage.frames, file, times_ms)
-        except MediaError as error:
-            raise ToolError(f"The frames cannot be decoded: {error}") from error
         lineage = self.desk.footage.lineage(file)
         return [self._shown(frame_of(film.video_id, one, "decode", lineage)) for one in decoded]
 
@@ -177,17 +175,26 @@ class Scene:
         if ref.given == "words":
             lines = self.desk.heard(file, start_ms, end_ms)
             if lines is None:
-                lines = await self.models.transcribe(file, ref, await self._sound(file, ref))
+                lines = await self.models.transcribe(file, ref, await self._sound(film, ref))
             return Heard(ref, lines)
         key = f"{film.video_id}@{start_ms}-{end_ms}/{ref.lineage}"
-        self.media.keep(ref, Audio(wav=wav(await self._sound(file, ref)), key=key))
+        self.media.keep(ref, Audio(wav=wav(await self._sound(film, ref)), key=key))
         return Heard(ref, ())
 
-    async def _sound(self, file: FilmFile, ref: SoundRef) -> Sound:
+    async def _sound(self, film: Film, ref: SoundRef) -> Sound:
+        with self._reading(film, "sound"):
+            return await asyncio.to_thread(self.desk.footage.sound, self.file_of(film), ref.start_ms, ref.end_ms)
+
+    @contextmanager
+    def _reading(self, film: Film, what: str) -> Iterator[None]:
+        """Where a film is decoded. Raises ToolError where it cannot be. One that was replaced is held no longer."""
         try:
-            return await asyncio.to_thread(self.desk.footage.sound, file, ref.start_ms, ref.end_ms)
+            yield
         except MediaError as error:
-            raise ToolError(f"The sound cannot be decoded: {error}") from error
+            raise ToolError(f"The {what} cannot be decoded: {error}") from error
+        except ObjectChanged:
+            self.desk.films.forget(film.video_id)
+            raise
 
     def _shown(self, frame: Frame) -> Frame:
         self.media.keep(frame.media, frame.image)

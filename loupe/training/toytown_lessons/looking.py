@@ -174,6 +174,9 @@ class Shelf:
         file = file_of(self.film)
         return KnownFilm(video, self.film.duration_ms, "", (), (), times, {}, decoded=True, lineage=file.uri, file=file)
 
+    def forget(self, video: str) -> None:
+        """Nothing: the film is drawn, and stays as it is."""
+
 
 class ToytownDesk(DrawnDesk):
     """A desk at which a drawn film is listened to, too."""
