@@ -46,8 +46,7 @@ def actors(least: int, most: int) -> ray.data.ActorPoolStrategy:
 
 
 def vllm_processor(model: VllmModel) -> Processor:
-    """vLLM as a step of a dataset: rows with a request (`request_row`) gain a reply, to be read by
-    `read_reply`.
+    """vLLM as a step of a dataset: rows with a request (`request_row`) gain a reply (`read_reply`).
 
     The engine renders nothing and loads no second copy of the tokenizer: prompts come ready from `Prompts`.
     """

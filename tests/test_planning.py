@@ -99,7 +99,7 @@ def test_what_differs_is_done_again(tmp_path: Path, settings: Settings, change: 
 @pytest.mark.parametrize(
     ("change", "captioned", "current"),
     [
-        ({"status": "indexing"}, 0.75, 0.75),
+        ({"status": "indexing"}, 0.75, 0.5),
         ({"status": "indexing", "summarizer": "another"}, 0.75, 0.0),
         ({"sampler": "another"}, 0.0, 0.0),
     ],
@@ -109,6 +109,7 @@ def test_of_a_film_that_was_begun_the_share_that_is_done_is_known(
 ) -> None:
     (film,) = planning.list_films(library(tmp_path, "one.mp4"))
     markers = [ChunkMarker("one.mp4", index, "l", settings.caption_lineage("l"), "s", 0, 2000, 0) for index in range(3)]
+    markers[2] = markers[2]._replace(summary_lineage=stages.NO_SUMMARY)
     markers.append(ChunkMarker("one.mp4", 3, "l", "by another captioner", "s", 0, 2000, 0))
     videos = {film.video_id: complete(film, settings, chunk_count=4, **change)}
     (pending,) = planning.plan([film], videos, markers, [], settings).pending

@@ -239,7 +239,7 @@ class FilmShelf(Protocol):
         """A film by its video_id or URI. Raises UnknownFilm, HalfIndexed."""
         ...
 
-    def forget(self, video: str) -> None:
+    def forget(self, video_id: str) -> None:
         """Read a film anew the next time: its file is another one by now."""
         ...
 
@@ -269,9 +269,11 @@ class Films:
             self._held.popitem(last=False)
         return await asyncio.shield(self._held[video])
 
-    def forget(self, video: str) -> None:
-        """See FilmShelf."""
-        self._held.pop(video, None)
+    def forget(self, video_id: str) -> None:
+        """See FilmShelf. It may be held by its URI too."""
+        for video, reading in list(self._held.items()):
+            if reading.done() and not _failed(reading) and reading.result().video_id == video_id:
+                del self._held[video]
 
     def _read(self, video: str) -> Film:
         try:

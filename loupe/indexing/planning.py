@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from loupe import storage
-from loupe.indexing.stages import FILM, Film, Settings
+from loupe.indexing.stages import FILM, NO_SUMMARY, Film, Settings
 from loupe.library import ChunkMarker
 
 SIDECARS = (".srt", ".vtt")
@@ -97,10 +97,11 @@ def plan(
 
 def _with_shares(film: Film, row: Mapping[str, Any], settings: Settings) -> Film:
     """The film with the shares of its chunks that are done. Told without its subtitles, whose change is rare."""
-    done = sum(marker.caption_lineage == settings.caption_lineage(marker.lineage) for marker in film.markers)
-    captioned = min(done / max(row["chunk_count"], 1), 1.0)
+    captioned = [one for one in film.markers if one.caption_lineage == settings.caption_lineage(one.lineage)]
+    summarized = [one for one in captioned if one.summary_lineage != NO_SUMMARY]
     same = (row["summarizer"], row["transcriber"]) == (settings.film_summarizer, settings.transcriber)
-    return replace(film, captioned=captioned, current=captioned if same else 0.0)
+    chunks = max(row["chunk_count"], len(film.markers), 1)
+    return replace(film, captioned=len(captioned) / chunks, current=len(summarized) / chunks if same else 0.0)
 
 
 def is_lost(failure: Mapping[str, Any]) -> bool:

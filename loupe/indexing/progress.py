@@ -15,17 +15,17 @@ from loupe.ticker import Ticker
 from schemas.messages import Usage
 
 
-class Stage(NamedTuple):
+class Worked(NamedTuple):
     """When a stage was at work, in seconds of the clock."""
 
     seconds: float = 0.0
     first: float = math.inf
     last: float = -math.inf
 
-    def with_span(self, span: Span) -> "Stage":
+    def with_span(self, span: Span) -> "Worked":
         """With another chunk's."""
         began, ended = span
-        return Stage(self.seconds + ended - began, min(self.first, began), max(self.last, ended))
+        return Worked(self.seconds + ended - began, min(self.first, began), max(self.last, ended))
 
     def times(self, since: float) -> dict[str, float]:
         """Its seconds, and when it first began and last ended, counted from a time."""
@@ -42,7 +42,7 @@ class Progress:
         self.films_removed = removed
         self.total_bytes = max(total_bytes, 1)
         self.counts: Counter[str] = Counter()
-        self.stages: dict[str, Stage] = {}
+        self.stages: dict[str, Worked] = {}
         self.failures: Counter[str] = Counter()
         self.usage: defaultdict[Role, Usage] = defaultdict(Usage)
         self.heard_seconds = 0.0
@@ -69,7 +69,7 @@ class Progress:
         for chunk in chunks:
             self.bytes_done += chunk.film.size / max(chunk.chunk_count, 1)
             for stage, span in chunk.spans.items():
-                self.stages[stage] = self.stages.get(stage, Stage()).with_span(span)
+                self.stages[stage] = self.stages.get(stage, Worked()).with_span(span)
             self.failures.update(f"{failure.stage} {failure.kind}" for failure in chunk.failures)
             if chunk.index == FILM:
                 continue

@@ -174,7 +174,7 @@ class Shelf:
         file = file_of(self.film)
         return KnownFilm(video, self.film.duration_ms, "", (), (), times, {}, decoded=True, lineage=file.uri, file=file)
 
-    def forget(self, video: str) -> None:
+    def forget(self, video_id: str) -> None:
         """Nothing: the film is drawn, and stays as it is."""
 
 
