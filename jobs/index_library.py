@@ -158,7 +158,7 @@ def index_films(
     films = len(plan.pending), total, len(plan.finished), len(plan.removed)
     with Progress(*films, index.progress_seconds) as progress:
         if plan.pending:
-            tidy_up(library.catch_up)  # with what a run that was killed has left in small files
+            library.catch_up()  # with what a run that was killed has left in small files
             last = index.stages.finish
             finishers = LatePool(FinishFilms, last, last.chunks_in_flight, settings)
             chunks = chunks_of(plan.pending, settings) if chunks_of else pipeline(plan.pending, settings, finishers)
@@ -170,7 +170,7 @@ def index_films(
         if prune:
             progress.counts.update(pruned=delete_removed(plan, library))
         if plan.pending or progress.counts["pruned"]:
-            tidy_up(library.optimize)
+            tidy_up(library)
     return progress
 
 
@@ -183,10 +183,10 @@ def delete_removed(plan: planning.Plan, library: Library) -> int:
     return len(plan.removed)
 
 
-def tidy_up(step: Callable[[], None]) -> None:
+def tidy_up(library: Library) -> None:
     """Merge small files and bring indexes up to date. Where storage fails, the tables are whole all the same."""
     try:
-        step()
+        library.optimize()
     except storage.StorageError as error:
         say(f"the tables were not tidied up, which only makes them slower: {error}")
 

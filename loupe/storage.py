@@ -417,7 +417,7 @@ def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
+            if os.path.isdir(entry):  # not of a link to itself
                 yield from _files_below(Path(entry.path), above | {place})
             else:
                 yield Path(entry.path)

@@ -101,6 +101,7 @@ def test_linked_folders_are_listed_and_a_link_that_leads_back_is_not(tmp_path: P
     (library / "moved").symlink_to(disk)
     (library / "here" / "round").symlink_to(library)
     (disk / "there" / "back").symlink_to(library / "here")
+    (library / "itself").symlink_to(library / "itself")
     listed = [entry.path for entry in storage.list_files(str(library))]
     assert listed == ["here/a.mp4", "moved/there/a.mp4", "moved/there/back/a.mp4"]
 

@@ -202,15 +202,9 @@ class Library:
     # What changes it
 
     def commit(self, batch: CommitBatch) -> None:
-        """Replace many chunks, whole, and catch up; can be done again after a crash. See commit.commit.
-
-        Raises StorageError where the chunks cannot be written; that they are there in small files is only slower.
-        """
+        """Replace many chunks, whole, and catch up; can be done again after a crash. See commit.commit."""
         commits.commit(self._tables, batch)
-        try:
-            self.catch_up()
-        except StorageError as error:
-            logger.warning("small files were not merged, which only makes the tables slower: %s", error)
+        self.catch_up()
 
     def put_videos(self, rows: Rows) -> None:
         """Write rows of films; one that differs from what is there by `indexed_at` alone is left as it is."""
@@ -246,13 +240,17 @@ class Library:
     def catch_up(self, keep: timedelta = KEPT) -> None:
         """Merge and index what many commits have left in small files; nothing where there are few. See upkeep.
 
-        Removes versions older than `keep` now and then.
+        Removes versions older than `keep` now and then. Where storage fails it, that is logged and no more: the tables
+        are only slower.
         """
-        caught_up = upkeep.catch_up(self._tables)
-        if caught_up and (self._cleaned is None or time.monotonic() - self._cleaned > CLEANED_AFTER_S):
-            for name in self._tables.schemas:
-                upkeep.clean_up(self._tables, name, keep)
-            self._cleaned = time.monotonic()
+        try:
+            caught_up = upkeep.catch_up(self._tables)
+            if caught_up and (self._cleaned is None or time.monotonic() - self._cleaned > CLEANED_AFTER_S):
+                for name in self._tables.schemas:
+                    upkeep.clean_up(self._tables, name, keep)
+                self._cleaned = time.monotonic()
+        except StorageError as error:
+            logger.warning("small files were not merged, which only makes the tables slower: %s", error)
 
     def optimize(self, *, ann_rows: int = 100_000, keep: timedelta = KEPT) -> None:
         """Merge small files, bring indexes up to date, and remove versions older than `keep`.

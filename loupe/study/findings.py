@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 
 from loupe.scoring.statistics import Estimate
@@ -195,14 +195,14 @@ def flat(one: Estimate, last: Estimate) -> bool | None:
 def level(one: Estimate, last: Estimate) -> bool | None:
     """Whether a share is, at the end of a line, within its interval at the beginning, or above it."""
     narrow = max(_width(one), _width(last)) <= WIDE
-    _, most = difference(last, one)
+    _, most = difference(_widened(last), _widened(one))
     return decided(narrow and last.mean >= one.low, most < 0, one, last)
 
 
 def falls(one: Estimate, last: Estimate) -> bool | None:
     """Whether the end of a line lies surely below its beginning; a share is never more than 1."""
     narrow = max(_width(one), _width(last)) <= WIDE * max(1.0, one.mean)
-    _, most = difference(last, one)
+    _, most = difference(_widened(last), _widened(one))
     return decided(most < 0, last.mean >= one.mean and narrow, one, last)
 
 
@@ -211,31 +211,27 @@ def difference(found: Estimate, other: Estimate, times: float = 1.0) -> tuple[fl
 
     What either may be off by to its side adds up as squares (Zou and Donner 2008, Statistics in Medicine 27, 1693).
     """
-    (down, up), (other_down, other_up) = _sides(found), _sides(other)
     mean = found.mean - times * other.mean
-    return mean - hypot(down, times * other_up), mean + hypot(up, times * other_down)
+    down = hypot(found.mean - found.low, times * (other.high - other.mean))
+    up = hypot(found.high - found.mean, times * (other.mean - other.low))
+    return mean - down, mean + up
 
 
-def _sides(found: Estimate) -> tuple[float, float]:
-    """How far an interval reaches down and up from its mean."""
-    if found.low == found.high:
-        return _rule_of_three(found), _rule_of_three(found)
-    return found.mean - found.low, found.high - found.mean
+def _widened(found: Estimate) -> Estimate:
+    """Where all values are equal, with the interval of the rule of three: their bootstrap has no width."""
+    if found.low < found.high:
+        return found
+    return replace(found, low=found.mean - 3 / found.count, high=found.mean + 3 / found.count)
 
 
 def _width(found: Estimate) -> float:
-    """Of its interval."""
-    return max(found.high - found.low, _rule_of_three(found))
+    """Of its interval: a bootstrap of equal values has none, and then it is that of the rule of three."""
+    return max(found.high - found.low, 3 / found.count)
 
 
 def _at_least(found: Estimate) -> float:
-    """The lower end of its interval."""
-    return min(found.low, found.mean - _rule_of_three(found))
-
-
-def _rule_of_three(found: Estimate) -> float:
-    """How far off a mean of equal values may be: their bootstrap has no width, however few they are."""
-    return 3 / found.count
+    """The lower end of its interval; where all values are equal, by the rule of three."""
+    return min(found.low, found.mean - 3 / found.count)
 
 
 def _ends(line: Sequence[tuple[float, Estimate]], planned: Sequence[float]) -> Ends | None:
